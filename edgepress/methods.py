@@ -1,0 +1,86 @@
+"""The folder is the registry: a module of a room that has `Params` and the room's function is a method.
+
+Nothing central is edited to add a method, and a method that is not named in params.yaml is never imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from edgepress.errors import UserError, nearest
+from edgepress.params import Config, validate
+
+ROOMS: dict[str, str] = {
+    "data.sources": "ingest",
+    "curation.encoders": "encode",
+    "curation": "select",
+    "backbones": "build",
+    "training": "train",
+    "distillation": "distill",
+    "pruning": "prune",
+    "quantization": "quantize",
+    "export": "export",
+    "runtimes": "load",
+}
+"""Room -> the one function every method of that room defines."""
+
+_PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method ready to call: its module and its validated parameters."""
+
+    room: str
+    name: str
+    module: ModuleType
+    params: Config
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the room's function with the method's parameters as keyword `params`."""
+        return getattr(self.module, ROOMS[self.room])(*args, params=self.params, **kwargs)
+
+
+def names(room: str) -> list[str]:
+    """List a room's methods by reading its files; nothing is imported."""
+    folder = _PACKAGE.joinpath(*room.split("."))
+    return sorted(path.stem for path in folder.glob("*.py") if _is_method(path, ROOMS[room]))
+
+
+def summary(room: str, name: str) -> str:
+    """Return the first line of a method's module docstring without importing it."""
+    path = _PACKAGE.joinpath(*room.split("."), f"{name}.py")
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    return (doc or "").strip().split("\n")[0]
+
+
+def module(room: str, name: str, where: str = "methods") -> ModuleType:
+    """Import one method's module; an unknown name lists the known ones and suggests the nearest."""
+    known = names(room)
+    if name not in known:
+        raise UserError(f"{where}: {name!r} is not one of {', '.join(known)}{nearest(name, known)}")
+    return importlib.import_module(f"edgepress.{room}.{name}")
+
+
+def resolve(room: str, raw: Any, where: str, key: str) -> Method:
+    """Turn a raw `{method: name, ...}` entry of `where` at `key` into a validated Method."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("method"), str):
+        raise UserError(f"{where}: {key}: expected a mapping with a 'method' name, got {raw!r}")
+    name = raw["method"]
+    loaded = module(room, name, f"{where}: {key}.method")
+    params = validate(cast(type[Config], loaded.Params), raw, where, key)
+    return Method(room, name, loaded, params)
+
+
+def _is_method(path: Path, function: str) -> bool:
+    if path.stem.startswith("_"):
+        return False
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    classes = {node.name for node in body if isinstance(node, ast.ClassDef)}
+    functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    return "Params" in classes and function in functions

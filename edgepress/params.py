@@ -1,0 +1,87 @@
+"""Typed parameters: one YAML file, validated at the door, refused with file, key, rule and value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgepress.errors import UserError, nearest
+
+
+class Config(BaseModel):
+    """Base of every parameter model: frozen, no unknown keys, no silent coercion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+C = TypeVar("C", bound=Config)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; a missing or broken file is a UserError that names it."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: file not found") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path}: expected a mapping at the top, got {type(loaded).__name__}")
+    return loaded
+
+
+def lookup(tree: dict[str, Any], key: str, where: str) -> Any:
+    """Return the value at a dotted key; an unknown key names its neighbours."""
+    value: Any = tree
+    seen: list[str] = []
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            known = sorted(map(str, value)) if isinstance(value, dict) else []
+            place = ".".join(seen) or "the top level"
+            raise UserError(
+                f"{where}: '{part}' is missing under {place}; there are "
+                f"{', '.join(known) or 'no keys'}{nearest(part, known)}"
+            )
+        value = value[part]
+        seen.append(part)
+    return value
+
+
+def validate(model: type[C], raw: Any, where: str, key: str) -> C:
+    """Build `model` from a raw mapping; every broken rule becomes one clause of a one-line UserError."""
+    if not isinstance(raw, dict):
+        raise UserError(f"{where}: {key}: expected a mapping, got {raw!r}")
+    try:
+        # JSON mode: strict about types, but a YAML list may become a tuple.
+        return model.model_validate_json(_as_json(raw, where, key))
+    except ValidationError as error:
+        raise UserError(f"{where}: {'; '.join(_clauses(error, model, key))}") from None
+
+
+def _as_json(raw: dict[str, Any], where: str, key: str) -> str:
+    import json
+
+    try:
+        return json.dumps(raw, allow_nan=True)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {key}: {error} (quote dates and other special values)") from None
+
+
+def _clauses(error: ValidationError, model: type[Config], key: str) -> list[str]:
+    clauses = []
+    for problem in error.errors():
+        path = ".".join([key, *(str(part) for part in problem["loc"])])
+        if problem["type"] == "extra_forbidden":
+            known = list(model.model_fields)
+            name = str(problem["loc"][-1])
+            clauses.append(f"{path}: unknown key; known are {', '.join(known)}{nearest(name, known)}")
+        elif problem["type"] == "missing":
+            clauses.append(f"{path}: missing")
+        else:
+            clauses.append(f"{path}: {problem['msg']} (got {problem['input']!r})")
+    return clauses

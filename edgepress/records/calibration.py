@@ -1,0 +1,24 @@
+"""Calibration: the exact images a quantizer sees, a versioned part of every INT8 model's identity."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from edgepress.records.inputs import InputSpec
+from edgepress.records.record import Record
+
+IMAGES = "images.npy"
+
+
+class Calibration(Record):
+    """The images by id and hash; images.npy beside it holds them preprocessed, float32 [N, C, H, W]."""
+
+    file_name: ClassVar[str] = "calibration.json"
+
+    ids: tuple[str, ...]
+    """Manifest ids, in the order of images.npy."""
+    sha256: tuple[str, ...]
+    """sha256 of each image's encoded bytes, same order."""
+    input: InputSpec
+    images_sha256: str
+    """sha256 of images.npy."""

@@ -1,0 +1,134 @@
+"""What every stage is: parse argv, read its section of params.yaml, write outputs whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgepress.errors import UserError
+from edgepress.methods import Method, resolve
+from edgepress.params import Config, lookup, read_yaml, validate
+from edgepress.records.record import write_atomically
+
+C = TypeVar("C", bound=Config)
+PARAMS = Path("params.yaml")
+
+
+class Stage:
+    """One execution of one stage: its parameters in, its outputs and metrics out."""
+
+    def __init__(self, name: str, key: str | None = None) -> None:
+        """Read params.yaml of the working directory for stage `name` and, if templated, variant `key`."""
+        self.name = name
+        self.key = key
+        self.tree = read_yaml(PARAMS)
+        self._metrics: dict[str, Any] = {}
+
+    @property
+    def title(self) -> str:
+        """The stage's name as DVC writes it: name or name@key."""
+        return self.name if self.key is None else f"{self.name}@{self.key}"
+
+    def raw(self, key: str) -> Any:
+        """Return the raw value at a dotted key of params.yaml."""
+        return lookup(self.tree, key, str(PARAMS))
+
+    def section(self, model: type[C], key: str) -> C:
+        """Validate the mapping at `key` as `model`."""
+        return validate(model, self.raw(key), str(PARAMS), key)
+
+    def method(self, room: str, key: str) -> Method:
+        """Resolve the `{method: ...}` mapping at `key` in a room of the library."""
+        return resolve(room, self.raw(key), str(PARAMS), key)
+
+    @property
+    def seed(self) -> int:
+        """The run's one seed."""
+        seed = self.raw("seed")
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise UserError(f"{PARAMS}: seed: expected an integer of 0 or more, got {seed!r}")
+        return seed
+
+    @contextmanager
+    def output(self, path: str) -> Iterator[Path]:
+        """Yield a temporary folder or file name; it becomes `path` only if the block succeeds."""
+        final = Path(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial = final.with_name(f".{final.name}.partial")
+        _remove(partial)
+        try:
+            yield partial
+            _remove(final)
+            partial.replace(final)
+        finally:
+            _remove(partial)
+
+    def metrics(self, **values: float | int | dict[str, Any] | None) -> None:
+        """Add numbers to metrics/<stage>.json, written when the stage ends well."""
+        self._metrics.update(values)
+
+    def finish(self, started: float) -> None:
+        """Write metrics/<stage>[-key].json with the stage's own cost beside its numbers."""
+        usage = max(
+            resource.getrusage(who).ru_maxrss
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        cost = {"seconds": round(time.monotonic() - started, 2), "peak_memory_mb": usage // 1024}
+        name = self.name if self.key is None else f"{self.name}-{self.key}"
+        text = json.dumps({**self._metrics, "cost": cost}, indent=2, allow_nan=False)
+        write_atomically(Path("metrics") / f"{name}.json", text + "\n")
+
+
+def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> None:
+    """Run `work` as stage `name`; a UserError or a full disk becomes one line and exit code 2."""
+    logging.basicConfig(level=os.environ.get("EDGEPRESS_LOG", "WARNING"), format="%(message)s")
+    started = time.monotonic()
+    title = name
+    try:
+        key = _key(name, sys.argv[1:], keyed)
+        title = name if key is None else f"{name}@{key}"
+        stage = Stage(name, key)
+        work(stage)
+        stage.finish(started)
+    except UserError as error:
+        sys.exit(_refuse(title, str(error)))
+    except OSError as error:
+        if error.errno not in _USERS_ERRNO:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        sys.exit(_refuse(title, f"{_USERS_ERRNO[error.errno]}{place}"))
+
+
+_USERS_ERRNO = {
+    28: "no space left on the device; free some and run again",
+    30: "the file system is read-only; make it writable and run again",
+    13: "permission denied; make the path writable and run again",
+    122: "disk quota exceeded; free some and run again",
+}
+
+
+def _refuse(title: str, message: str) -> int:
+    sys.stderr.write(f"{title}: {message}\n")
+    return 2
+
+
+def _key(name: str, arguments: list[str], keyed: bool) -> str | None:
+    if len(arguments) != int(keyed):
+        raise UserError(f"usage: python -m stages.{name}{' KEY' if keyed else ''}")
+    return arguments[0] if keyed else None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
