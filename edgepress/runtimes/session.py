@@ -1,0 +1,33 @@
+"""Session: one loaded export that answers an image at a time; NotHere: this host cannot run it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Session(Protocol):
+    """A model in memory; a file with int8 borders or another layout is converted inside `run`."""
+
+    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return logits, float32 [1, classes], for one preprocessed image, float32 [1, C, H, W]."""
+        ...
+
+    def close(self) -> None:
+        """Free what the session holds; it must not be used afterwards."""
+        ...
+
+
+class NotHere(Exception):  # noqa: N818 (a state of the host, not a failure)
+    """Raised by a runtime's `load` where this host cannot run the target, with the reason.
+
+    Such a target is marked not-run, never passed. A runtime whose graph can be checked elsewhere
+    offers `stand_in(folder, exported, *, params) -> Session`: evidence for the graph, not the device.
+    """
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason, one sentence a person can act on."""
+        super().__init__(reason)
+        self.reason = reason
