@@ -24,7 +24,7 @@ class NotHere(Exception):  # noqa: N818 (a state of the host, not a failure)
     """Raised by a runtime's `load` where this host cannot run the target, with the reason.
 
     Such a target is marked not-run, never passed. A runtime whose graph can be checked elsewhere
-    offers `stand_in(folder, exported, *, params) -> Session`: evidence for the graph, not the device.
+    offers `stand_in(folder, exported, *, params) -> Session`: evidence for the graph alone.
     """
 
     def __init__(self, reason: str) -> None:
