@@ -1,0 +1,1 @@
+"""From labelled images to small models that are proven on the devices they run on."""

@@ -1,6 +1,7 @@
 """The folder is the registry: a module of a room that has `Params` and the room's function is a method.
 
-Nothing central is edited to add a method, and a method that is not named in params.yaml is never imported.
+Nothing central is edited to add a method, and a method that is not named in params.yaml is never
+imported.
 """
 
 from __future__ import annotations

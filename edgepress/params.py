@@ -1,4 +1,4 @@
-"""Typed parameters: one YAML file, validated at the door, refused with file, key, rule and value."""
+"""Typed parameters: one YAML file, validated at the door, refused with file, key and rule."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from edgepress.errors import UserError, nearest
 class Config(BaseModel):
     """Base of every parameter model: frozen, no unknown keys, no silent coercion of types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
-C = TypeVar("C", bound=Config)
+M = TypeVar("M", bound=BaseModel)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -52,8 +54,8 @@ def lookup(tree: dict[str, Any], key: str, where: str) -> Any:
     return value
 
 
-def validate(model: type[C], raw: Any, where: str, key: str) -> C:
-    """Build `model` from a raw mapping; every broken rule becomes one clause of a one-line UserError."""
+def validate(model: type[M], raw: Any, where: str, key: str) -> M:
+    """Build `model` from a raw mapping; each broken rule is a clause of a one-line UserError."""
     if not isinstance(raw, dict):
         raise UserError(f"{where}: {key}: expected a mapping, got {raw!r}")
     try:
@@ -72,14 +74,16 @@ def _as_json(raw: dict[str, Any], where: str, key: str) -> str:
         raise UserError(f"{where}: {key}: {error} (quote dates and other special values)") from None
 
 
-def _clauses(error: ValidationError, model: type[Config], key: str) -> list[str]:
+def _clauses(error: ValidationError, model: type[BaseModel], key: str) -> list[str]:
     clauses = []
     for problem in error.errors():
         path = ".".join([key, *(str(part) for part in problem["loc"])])
         if problem["type"] == "extra_forbidden":
             known = list(model.model_fields)
             name = str(problem["loc"][-1])
-            clauses.append(f"{path}: unknown key; known are {', '.join(known)}{nearest(name, known)}")
+            clauses.append(
+                f"{path}: unknown key; known: {', '.join(known)}{nearest(name, known)}"
+            )
         elif problem["type"] == "missing":
             clauses.append(f"{path}: missing")
         else:

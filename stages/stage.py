@@ -1,4 +1,4 @@
-"""What every stage is: parse argv, read its section of params.yaml, write outputs whole or not at all."""
+"""What every stage is: argv and params.yaml in, outputs written whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from edgepress.errors import UserError
 from edgepress.methods import Method, resolve
-from edgepress.params import Config, lookup, read_yaml, validate
+from edgepress.params import lookup, read_yaml, validate
 from edgepress.records.record import write_atomically
 
-C = TypeVar("C", bound=Config)
+M = TypeVar("M", bound=BaseModel)
 PARAMS = Path("params.yaml")
 
 
@@ -27,7 +29,7 @@ class Stage:
     """One execution of one stage: its parameters in, its outputs and metrics out."""
 
     def __init__(self, name: str, key: str | None = None) -> None:
-        """Read params.yaml of the working directory for stage `name` and, if templated, variant `key`."""
+        """Read params.yaml of the working directory for stage `name`, variant `key`."""
         self.name = name
         self.key = key
         self.tree = read_yaml(PARAMS)
@@ -42,7 +44,7 @@ class Stage:
         """Return the raw value at a dotted key of params.yaml."""
         return lookup(self.tree, key, str(PARAMS))
 
-    def section(self, model: type[C], key: str) -> C:
+    def section(self, model: type[M], key: str) -> M:
         """Validate the mapping at `key` as `model`."""
         return validate(model, self.raw(key), str(PARAMS), key)
 

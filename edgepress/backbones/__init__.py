@@ -1,0 +1,1 @@
+"""Networks, one family a file, and the Bundle that stores them."""

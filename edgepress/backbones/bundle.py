@@ -1,4 +1,4 @@
-"""Save a network as a Bundle folder and build the very same network from it again, without pickle."""
+"""Save a network as a Bundle folder and build the very same network from it, without pickle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -79,11 +78,3 @@ def build(bundle: Bundle) -> nn.Module:
     network: nn.Module = method(bundle.input.channels, len(bundle.classes))
     replay(network, bundle.surgery)
     return network
-
-
-def same_answers(first: nn.Module, second: nn.Module, spec: InputSpec, seed: int = 0) -> bool:
-    """Tell whether two networks give bit-identical logits on random input."""
-    generator = torch.Generator().manual_seed(seed)
-    sample = torch.rand((2, *spec.shape[1:]), generator=generator)
-    with torch.inference_mode():
-        return torch.equal(first.eval()(sample), second.eval()(sample))

@@ -1,7 +1,8 @@
 """Residual network for 32 px images, depth 6n + 2, after He et al. 2015, section 4.2.
 
-Paper: https://arxiv.org/abs/1512.03385. Shortcuts that change shape are 1x1 projections (option B): they export
-and prune everywhere. Depth 20, width 16, RGB, 10 classes has 272,474 parameters and 40.8 M multiply-accumulates.
+Paper: https://arxiv.org/abs/1512.03385. Shortcuts that change shape are 1x1 projections (option
+B): they export and prune everywhere. Depth 20, width 16, RGB, 10 classes has 272,474 parameters
+and 40.8 M multiply-accumulates.
 """
 
 from __future__ import annotations

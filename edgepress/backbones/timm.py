@@ -27,7 +27,7 @@ class Params(Config):
 
 
 def build(channels: int, classes: int, *, params: Params) -> nn.Module:
-    """Return the timm model with a new classifier; an unknown name or a closed network is a UserError."""
+    """Return the timm model with a new classifier; unknown names and closed networks are refused."""
     import timm
 
     known = timm.list_models()

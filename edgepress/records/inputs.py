@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class InputSpec(BaseModel):
@@ -24,6 +24,14 @@ class InputSpec(BaseModel):
     """Per channel, on the 0..1 scale."""
     resize: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
     """Pillow's antialiased filter of that name, straight to (height, width)."""
+
+    @model_validator(mode="after")
+    def _one_mean_and_std_per_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std need {self.channels} value(s), one per channel")
+        if min(self.std) <= 0:
+            raise ValueError("std must be above 0")
+        return self
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

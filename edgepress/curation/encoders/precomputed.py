@@ -1,0 +1,55 @@
+"""Embeddings made elsewhere: an .npy matrix with a text file of ids, one line per row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepress.curation.encoders.request import Request
+from edgepress.errors import UserError
+from edgepress.params import Config
+
+
+class Params(Config):
+    """Where the files are."""
+
+    method: Literal["precomputed"]
+    embeddings: str
+    """Path of an .npy file, float16 or float32 [N, D]."""
+    ids: str
+    """Path of a text file with the manifest id of each row, in the same order."""
+
+
+def encode(request: Request, *, params: Params) -> npt.NDArray[np.float32]:
+    """Return the rows of the request's images, in its order; an id without a row is a UserError."""
+    matrix, ids = _read(Path(params.embeddings), Path(params.ids))
+    rows = {name: row for row, name in enumerate(ids)}
+    missing = [name for name in request.images.ids if name not in rows]
+    if missing:
+        raise UserError(
+            f"{params.ids}: no row for {len(missing)} manifest images, first {missing[0]!r}; "
+            "embed them too"
+        )
+    picked = matrix[[rows[name] for name in request.images.ids]]
+    return np.asarray(picked, dtype=np.float32)
+
+
+def _read(embeddings: Path, ids: Path) -> tuple[npt.NDArray[np.floating], list[str]]:
+    try:
+        matrix = np.load(embeddings, mmap_mode="r", allow_pickle=False)
+        names = ids.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: file not found; see embed in params.yaml") from None
+    except ValueError as error:
+        raise UserError(f"{embeddings}: not an .npy matrix: {error}") from None
+    if matrix.ndim != 2 or matrix.dtype not in (np.float16, np.float32):
+        raise UserError(
+            f"{embeddings}: expected float16 or float32 [N, D], "
+            f"got {matrix.dtype} {list(matrix.shape)}"
+        )
+    if len(names) != len(matrix):
+        raise UserError(f"{ids}: {len(names)} ids for the {len(matrix)} rows of {embeddings}")
+    return matrix, names

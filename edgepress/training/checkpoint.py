@@ -1,0 +1,85 @@
+"""Checkpoints to the step: safetensors with the position in the metadata, replaced atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+_PACKAGE = Path(__file__).parent.parent
+_SHAPING_ROOMS = ("backbones", "distillation", "pruning", "training")
+
+
+def run_key(*parts: str) -> str:
+    """Return a key over the run's inputs and the code that shapes it: neither can be mixed up."""
+    digest = hashlib.sha256("\0".join(parts).encode())
+    for room in _SHAPING_ROOMS:
+        for path in sorted((_PACKAGE / room).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+@dataclass
+class Position:
+    """How far a run is: steps done, finished epochs, running sums of the epoch under way."""
+
+    step: int
+    history: list[dict[str, float]]
+    loss_sum: float
+    correct: int
+    seen: int
+
+
+class Checkpoint:
+    """One run's checkpoint file in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use `folder`, made on the first save."""
+        self.folder = folder
+        self._path = folder / "checkpoint.safetensors"
+
+    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, at: Position) -> None:
+        """Replace the checkpoint with the present state."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        names = {parameter: name for name, parameter in network.named_parameters()}
+        tensors: dict[str, Tensor] = {}
+        for name, tensor in network.state_dict().items():
+            tensors[f"network/{name}"] = tensor.detach().cpu().contiguous()
+        for parameter, state in optimizer.state.items():
+            momentum = state.get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum/{names[parameter]}"] = momentum.detach().cpu().contiguous()
+        partial = self._path.with_suffix(".partial")
+        save_file(tensors, partial, metadata={"position": json.dumps(vars(at))})
+        partial.replace(self._path)
+
+    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Position | None:
+        """Load the checkpoint into both and return its position; None without a usable one."""
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                position: dict[str, Any] = json.loads(file.metadata()["position"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (FileNotFoundError, SafetensorError, KeyError, ValueError):
+            return None
+        prefix = "network/"
+        network.load_state_dict(
+            {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+        )
+        for name, parameter in network.named_parameters():
+            momentum = tensors.get(f"momentum/{name}")
+            if momentum is not None:
+                kept = torch.empty_like(parameter).copy_(momentum)
+                optimizer.state[parameter]["momentum_buffer"] = kept
+        return Position(**position)
+
+    def clear(self) -> None:
+        """Remove the checkpoint once its result is safe elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
