@@ -1,0 +1,1 @@
+"""Images: where they come from, whether they are sound, and how they become a network's input."""

@@ -1,0 +1,1 @@
+"""Sources: each file lists the images of one kind of place as a `Listing`."""

@@ -1,0 +1,130 @@
+"""ImageSet: the usable images of a manifest, encoded until they are asked for as pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from edgepress.data.parallel import chunks, ordered
+from edgepress.data.picture import UnusableError
+from edgepress.data.preprocess import decode, normalise
+from edgepress.data.storage import Storage
+from edgepress.data.table import read_table
+from edgepress.errors import UserError
+from edgepress.records.inputs import InputSpec
+from edgepress.records.manifest import SPLITS, Manifest
+
+_PLACE = ["path", "row", "offset", "length"]
+
+
+class ImageSet:
+    """Images in manifest order, with ids, labels and hashes; every read checks the sha256."""
+
+    def __init__(self, folder: Path, manifest: Manifest, table: Any) -> None:
+        """Wrap rows of the manifest in `folder`; use `open` instead."""
+        self.ids: list[str] = table["id"].to_pylist()
+        self.labels: npt.NDArray[np.int64] = table["label"].to_numpy().astype(np.int64)
+        self.classes: tuple[str, ...] = manifest.classes
+        self.sha256: list[str] = table["sha256"].to_pylist()
+        self._places: list[tuple[Any, ...]] = list(
+            zip(*(table[name].to_pylist() for name in _PLACE), strict=True)
+        )
+        self._manifest = manifest
+        self._root = folder if manifest.inside else Path()
+        self._storage = self._new_storage()
+
+    @classmethod
+    def open(
+        cls, folder: Path, split: str | None = None, ids: Collection[str] | None = None
+    ) -> Self:
+        """Open the usable images of a manifest, of one split or of given ids if wanted.
+
+        An unknown split or id is a UserError, and so is a set without images.
+        """
+        manifest = Manifest.read(folder)
+        table = read_table(folder, ["id", "label", "sha256", "split", "status", *_PLACE])
+        table = table.filter(pc.equal(table["status"], "ok"))
+        if split is not None:
+            if split not in SPLITS:
+                raise UserError(f"{folder}: split {split!r} is not one of {', '.join(SPLITS)}")
+            table = table.filter(pc.equal(table["split"], split))
+        if ids is not None:
+            table = _only(table, ids, folder)
+        if not len(table):
+            raise UserError(f"{folder}: no usable image{f' in the {split} split' if split else ''}")
+        return cls(folder, manifest, table)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
+
+    def encoded(self, index: int) -> bytes:
+        """Return the image's file bytes; fastest in ascending order, for one thread at a time."""
+        return self._checked(index, self._storage.read(*self._places[index]))
+
+    def pixels(self, spec: InputSpec) -> npt.NDArray[np.uint8]:
+        """Decode and resize all images to uint8 [N, H, W, C]."""
+        out = np.empty((len(self), spec.height, spec.width, spec.channels), np.uint8)
+        for index, image in enumerate(self._decoded(spec)):
+            out[index] = image
+        return out
+
+    def batches(self, spec: InputSpec, size: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield normalised float32 [<= size, C, H, W] in order, holding about one batch."""
+        batch = np.empty((size, spec.height, spec.width, spec.channels), np.uint8)
+        filled = 0
+        for image in self._decoded(spec):
+            batch[filled] = image
+            filled += 1
+            if filled == size:
+                yield normalise(batch, spec)
+                filled = 0
+        if filled:
+            yield normalise(batch[:filled], spec)
+
+    def _decoded(self, spec: InputSpec) -> Iterator[npt.NDArray[np.uint8]]:
+        def decode_all(group: list[tuple[int, bytes]]) -> list[npt.NDArray[np.uint8]]:
+            return [self._decode(index, data, spec) for index, data in group]
+
+        for images in ordered(decode_all, chunks(self._stream(), lambda item: len(item[1]))):
+            yield from images
+
+    def _stream(self) -> Iterator[tuple[int, bytes]]:
+        storage = self._new_storage()
+        try:
+            for index, place in enumerate(self._places):
+                try:
+                    yield index, storage.read(*place)
+                except UnusableError as error:
+                    raise self._changed(index, str(error)) from None
+        finally:
+            storage.close()
+
+    def _decode(self, index: int, data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
+        return decode(self._checked(index, data), spec)
+
+    def _checked(self, index: int, data: bytes) -> bytes:
+        if hashlib.sha256(data).hexdigest() != self.sha256[index]:
+            raise self._changed(index, "its bytes are not those of the manifest")
+        return data
+
+    def _changed(self, index: int, reason: str) -> UserError:
+        return UserError(f"image {self.ids[index]}: changed since ingest: {reason}; ingest again")
+
+    def _new_storage(self) -> Storage:
+        return Storage(self._manifest.container, self._root, self._manifest.column)
+
+
+def _only(table: Any, ids: Collection[str], folder: Path) -> Any:
+    wanted = pa.array(sorted(set(ids)), pa.string())
+    unknown = wanted.filter(pc.invert(pc.is_in(wanted, value_set=table["id"])))
+    if len(unknown):
+        raise UserError(f"{folder}: id {unknown[0].as_py()!r} is no usable image of this manifest")
+    return table.filter(pc.is_in(table["id"], value_set=wanted))

@@ -1,0 +1,121 @@
+"""Ingestion: from a source's Listing to a Manifest, one pass over the images in bounded memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from edgepress.data.inspection import Facts, inspect
+from edgepress.data.listing import Entry, Listing
+from edgepress.data.parallel import chunks, ordered
+from edgepress.data.picture import UnusableError
+from edgepress.data.splits import Fractions, draw, limited, refuse_empty
+from edgepress.data.storage import Storage
+from edgepress.data.table import writing
+from edgepress.errors import UserError
+from edgepress.params import Config
+from edgepress.records.manifest import IMAGES, SPLITS, TABLE, Manifest, Split
+from edgepress.records.record import sha256_file, sha256_folder
+
+_Read = tuple[Entry, bytes | UnusableError]
+
+
+class Rules(Config):
+    """How a source's images are shared out."""
+
+    split: Fractions
+    """Used for the splits the source does not bring itself."""
+    limit: int | None = Field(gt=0)
+    """At most this many images per split, chosen by id hash; null is all."""
+
+
+def build_manifest(listing: Listing, folder: Path, rules: Rules) -> Manifest:
+    """Inspect every listed image and write manifest.parquet and manifest.json into `folder`.
+
+    What cannot be used is quarantined with its reason; a split or class left without any usable
+    image is a UserError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(listing.classes) < 2:
+        raise UserError(
+            f"{listing.where}: expected at least 2 classes, found {list(listing.classes)}"
+        )
+    counts: dict[Split, Counter[str]] = {split: Counter() for split in SPLITS}
+    reasons: Counter[str] = Counter()
+    example = ""
+    with writing(folder) as table:
+        for entry, facts in _inspected(listing, folder, rules):
+            split = draw(entry, listing.splits, rules.split)
+            table.add(_row(entry, split, facts))
+            if facts.reason:
+                reasons[facts.reason.split(":")[0]] += 1
+                example = example or f"{entry.id} ({facts.reason})"
+            else:
+                counts[split][listing.classes[entry.label]] += 1
+    per_class = {s: {name: counts[s][name] for name in listing.classes} for s in SPLITS}
+    refuse_empty(per_class, listing.where, _hint(reasons, example, rules))
+    images = folder / IMAGES
+    manifest = Manifest(
+        source=listing.source,
+        container=listing.container,
+        column=listing.column,
+        inside=listing.inside,
+        classes=listing.classes,
+        counts=per_class,
+        quarantined=dict(sorted(reasons.items())),
+        table_sha256=sha256_file(folder / TABLE),
+        images_sha256=sha256_folder(images) if images.is_dir() else None,
+    )
+    manifest.write(folder)
+    return manifest
+
+
+def _inspected(listing: Listing, folder: Path, rules: Rules) -> Iterator[tuple[Entry, Facts]]:
+    wanted: set[str] | None = None
+    if rules.limit is not None:
+        wanted = limited(listing.entries(), listing.splits, rules.split, rules.limit)
+    read = _read(listing, folder, wanted)
+    groups = chunks(read, lambda item: 0 if isinstance(item[1], UnusableError) else len(item[1]))
+    for group in ordered(_inspect, groups):
+        yield from group
+
+
+def _inspect(group: list[_Read]) -> list[tuple[Entry, Facts]]:
+    facts = inspect([data for _, data in group])
+    return [(entry, fact) for (entry, _), fact in zip(group, facts, strict=True)]
+
+
+def _read(listing: Listing, folder: Path, wanted: set[str] | None) -> Iterator[_Read]:
+    storage = Storage(listing.container, folder if listing.inside else Path(), listing.column)
+    try:
+        for entry in listing.entries():
+            if wanted is not None and entry.id not in wanted:
+                continue
+            if entry.problem is not None:
+                yield entry, UnusableError(entry.problem)
+                continue
+            try:
+                yield entry, storage.read(entry.path, entry.row, entry.offset, entry.length)
+            except UnusableError as reason:
+                yield entry, reason
+    finally:
+        storage.close()
+
+
+def _row(entry: Entry, split: Split, facts: Facts) -> dict[str, Any]:
+    place = {k: getattr(entry, k) for k in ("id", "path", "row", "offset", "length", "label")}
+    status = "quarantined" if facts.reason else "ok"
+    return {**place, "split": split, "status": status, **dataclasses.asdict(facts)}
+
+
+def _hint(reasons: Counter[str], example: str, rules: Rules) -> str:
+    if reasons:
+        return f"{reasons.total()} were quarantined, for example {example}"
+    if rules.limit is not None:
+        return "raise ingest.limit or ingest.split, or add images"
+    return "raise ingest.split or add images"

@@ -1,0 +1,52 @@
+"""Inspection: decode every image once, hash it, and say why one cannot be used."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepress.data.phash import phash, thumbnail
+from edgepress.data.picture import UnusableError, open_picture
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the bytes of one image say; where `reason` is not empty, most of it is None."""
+
+    reason: str = ""
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    mode: str | None = None
+    phash: int | None = None
+
+
+def inspect(images: list[bytes | UnusableError]) -> list[Facts]:
+    """Return the facts of each image, in order; an error in place of bytes gives the reason."""
+    facts: list[Facts] = []
+    thumbnails = []
+    for data in images:
+        if isinstance(data, UnusableError):
+            facts.append(Facts(reason=str(data)))
+            continue
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            picture = open_picture(data)
+        except UnusableError as error:
+            facts.append(Facts(reason=str(error), sha256=digest))
+            continue
+        image = picture.image
+        thumbnails.append(thumbnail(image))
+        channels = 1 if image.mode == "L" else 3
+        facts.append(Facts("", digest, image.width, image.height, channels, picture.mode))
+    if not thumbnails:
+        return facts
+    hashes = iter(phash(np.stack(thumbnails)).tolist())
+    return [fact if fact.reason else _with_hash(fact, next(hashes)) for fact in facts]
+
+
+def _with_hash(fact: Facts, value: int) -> Facts:
+    return Facts("", fact.sha256, fact.width, fact.height, fact.channels, fact.mode, value)

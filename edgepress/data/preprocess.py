@@ -1,0 +1,46 @@
+"""The one preprocessing of training, calibration and validation: decode, resize, normalise."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgepress.data.picture import open_picture
+from edgepress.errors import UserError
+from edgepress.records.inputs import InputSpec
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+
+def decode(data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Return the image as uint8 [H, W, C] of the spec; bytes that are no image: `UnusableError`."""
+    image = open_picture(data).image
+    mode = "L" if spec.channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (spec.width, spec.height):
+        image = image.resize((spec.width, spec.height), _FILTERS[spec.resize])
+    return np.asarray(image, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+
+
+def normalise(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:
+    """Turn uint8 [N, H, W, C] into float32 [N, C, H, W]: (value / 255 - mean) / std per channel."""
+    for name, values in (("mean", spec.mean), ("std", spec.std)):
+        if len(values) != spec.channels:
+            raise UserError(
+                f"input.{name}: expected {spec.channels} value(s), one per channel, "
+                f"got {list(values)}"
+            )
+    if min(spec.std) <= 0:
+        raise UserError(f"input.std: expected values above 0, got {list(spec.std)}")
+    count, height, width, channels = pixels.shape
+    out = np.empty((count, channels, height, width), np.float32)
+    for channel in range(channels):
+        levels = (np.arange(256) / 255 - spec.mean[channel]) / spec.std[channel]
+        np.take(levels.astype(np.float32), pixels[..., channel], out=out[:, channel])
+    return out

@@ -1,0 +1,82 @@
+"""The manifest's table: its columns, a writer of row groups, a reader that checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from edgepress.errors import UserError
+from edgepress.records.manifest import TABLE
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),  # stable and readable
+        ("path", pa.string()),  # file or container, see Manifest.inside
+        ("row", pa.int64()),  # row in a Parquet container
+        ("offset", pa.int64()),  # first byte in a tar
+        ("length", pa.int64()),  # bytes in a tar
+        ("split", pa.string()),  # train, val or test
+        ("label", pa.int32()),  # index into the classes, -1 where there is none
+        ("width", pa.int32()),  # pixels, upright; null where quarantined
+        ("height", pa.int32()),
+        ("channels", pa.int8()),  # 1 or 3 once converted to 8 bits
+        ("mode", pa.string()),  # Pillow's mode in the file
+        ("sha256", pa.string()),  # of the encoded bytes
+        ("phash", pa.uint64()),  # perceptual hash
+        ("status", pa.string()),  # ok or quarantined
+        ("reason", pa.string()),  # `kind: detail`, empty where ok
+    ]
+)
+
+_GROUP = 8192
+
+
+class Writer:
+    """Collects rows and writes them a row group at a time."""
+
+    def __init__(self, file: Any) -> None:
+        """Write to an open pyarrow ParquetWriter."""
+        self._file = file
+        self._rows: list[Mapping[str, Any]] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append one row; its keys are the schema's columns."""
+        self._rows.append(row)
+        if len(self._rows) == _GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the collected rows."""
+        if self._rows:
+            self._file.write_table(pa.Table.from_pylist(self._rows, SCHEMA))
+            self._rows = []
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Writer]:
+    """Yield a Writer of `folder`/manifest.parquet."""
+    with pq.ParquetWriter(folder / TABLE, SCHEMA, compression="zstd") as file:
+        writer = Writer(file)
+        yield writer
+        writer.flush()
+
+
+def read_table(folder: Path, columns: list[str] | None = None) -> Any:
+    """Return the manifest's table (pyarrow); a missing, damaged or foreign one is a UserError."""
+    path = folder / TABLE
+    try:
+        table = pq.read_table(path, columns=columns)
+    except FileNotFoundError:
+        raise UserError(f"{path}: file not found; run the ingest stage") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: cannot be read: {error}; run the ingest stage anew") from None
+    wanted = columns or SCHEMA.names
+    missing = [name for name in wanted if name not in table.column_names]
+    if missing:
+        raise UserError(f"{path}: lacks the column {missing[0]}; run the ingest stage anew")
+    return table
