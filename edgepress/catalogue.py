@@ -1,0 +1,125 @@
+"""`edgepress methods`: every method of every room, its summary and its parameters."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgepress.errors import UserError, nearest
+from edgepress.methods import ROOMS, module, names, summary
+
+_LIMITS = {
+    "minimum": ">=",
+    "exclusiveMinimum": ">",
+    "maximum": "<=",
+    "exclusiveMaximum": "<",
+    "minLength": "length >=",
+    "minItems": "items >=",
+    "maxItems": "items <=",
+    "pattern": "matches",
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of a method's Params, as a user writes it in params.yaml."""
+
+    name: str
+    type: str
+    """What may be written, with its range: 'integer >= 1', 'one of 4, 8'."""
+    doc: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method; without its back end `parameters` is None and `missing` says why."""
+
+    room: str
+    name: str
+    summary: str
+    parameters: tuple[Parameter, ...] | None = None
+    missing: str | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("room", nargs="?", help=f"one of {', '.join(ROOMS)}: show parameters too")
+    parser.add_argument("--json", action="store_true", help="everything, as one JSON list")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the listing."""
+    if args.room is not None and args.room not in ROOMS:
+        known = list(ROOMS)
+        raise UserError(
+            f"unknown room {args.room!r}{nearest(args.room, known)}; rooms are {', '.join(known)}"
+        )
+    rooms = list(ROOMS) if args.room is None else [args.room]
+    deep = args.json or args.room is not None
+    entries = [describe(room, name, deep=deep) for room in rooms for name in names(room)]
+    if args.json:
+        sys.stdout.write(json.dumps([asdict(entry) for entry in entries], indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join(_lines(entries)) + "\n")
+    return 0
+
+
+def describe(room: str, name: str, *, deep: bool) -> Entry:
+    """Describe one method; only `deep` imports it, and a missing back end is told, not raised."""
+    line = summary(room, name)
+    if not deep:
+        return Entry(room, name, line)
+    try:
+        loaded = module(room, name)
+    except ImportError as error:
+        return Entry(room, name, line, missing=str(error))
+    return Entry(room, name, line, parameters=parameters(loaded.Params))
+
+
+def parameters(model: Any) -> tuple[Parameter, ...]:
+    """Read the fields of a Params model from its JSON schema, `method` itself left out."""
+    schema = model.model_json_schema()
+    required = schema.get("required", [])
+    return tuple(
+        Parameter(
+            name, _type(field), " ".join(field.get("description", "").split()), name in required
+        )
+        for name, field in schema.get("properties", {}).items()
+        if name != "method"
+    )
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "const" in field:
+        return str(field["const"])
+    if "enum" in field:
+        return f"one of {', '.join(map(str, field['enum']))}"
+    if "anyOf" in field:
+        return " or ".join(_type(option) for option in field["anyOf"])
+    if "$ref" in field or "allOf" in field:
+        return "mapping"
+    name = {"object": "mapping", "array": "list"}.get(
+        field.get("type", ""), field.get("type", "any")
+    )
+    limits = [f"{sign} {field[rule]}" for rule, sign in _LIMITS.items() if rule in field]
+    return " ".join([name, ", ".join(limits)]).strip()
+
+
+def _lines(entries: list[Entry]) -> list[str]:
+    lines: list[str] = []
+    room = ""
+    for entry in entries:
+        if entry.room != room:
+            room = entry.room
+            lines += [""] * bool(lines) + [room]
+        lines.append(f"  {entry.name:<20} {entry.summary}")
+        if entry.missing:
+            lines.append(f"      (not installed here: {entry.missing})")
+        for parameter in entry.parameters or ():
+            optional = "" if parameter.required else ", optional"
+            lines.append(f"      {parameter.name}: {parameter.type}{optional}. {parameter.doc}")
+    return lines

@@ -1,0 +1,138 @@
+"""`edgepress preset NAME`: merge presets/NAME.yaml into params.yaml, comments kept."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import io
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, cast
+
+from edgepress.errors import UserError, nearest
+from edgepress.params import read_yaml
+from edgepress.records.record import write_atomically
+from edgepress.sections import FREE, problems
+
+PARAMS = Path("params.yaml")
+PRESETS = Path("presets")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("name", help=f"a file of {PRESETS}/, without .yaml")
+    parser.add_argument("--write", action="store_true", help=f"write the result to {PARAMS}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show what the preset changes; refuse a result that does not hold; write it if asked to."""
+    read_yaml(PARAMS)
+    before = PARAMS.read_text(encoding="utf-8")
+    path = find(PRESETS, args.name)
+    after = merge(before, read_yaml(path), str(path))
+    found = problems(_load(after), f"{PARAMS} with {path}")
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise UserError(found[0] + more)
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), str(PARAMS), f"{PARAMS} with {path}", "", "", 0, ""
+    )
+    sys.stdout.write("".join(f"{line}\n" for line in lines) or f"{PARAMS} already says so\n")
+    if args.write and after != before:
+        write_atomically(PARAMS, after)
+    return 0
+
+
+def find(folder: Path, name: str) -> Path:
+    """Return the preset's file; an unknown name lists the known ones and suggests the nearest."""
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise UserError(
+            f"preset {name!r} is not one of {', '.join(known) or f'(none in {folder}/)'}"
+            f"{nearest(name, known)}"
+        )
+    return folder / f"{name}.yaml"
+
+
+def merge(text: str, preset: dict[str, Any], where: str) -> str:
+    """Return the YAML `text` with the preset's values in place, its comments and order kept.
+
+    Mappings are merged key by key; one that names another `method` is replaced as a whole. In the
+    free sections (variants, exporters, targets) entries may be added, and null removes one.
+    """
+    yaml = _round_trip()
+    tree = yaml.load(text)
+    _merge(tree, preset, (), where)
+    out = io.StringIO()
+    yaml.dump(tree, out)
+    return out.getvalue()
+
+
+def _merge(
+    tree: MutableMapping[str, Any], preset: dict[str, Any], path: tuple[str, ...], where: str
+) -> None:
+    free = bool(path) and path[0] in FREE
+    # A method's parameters are its own to refuse; elsewhere a key that is not there is a slip.
+    grows = free or "method" in tree or "method" in preset
+    if "method" in preset and preset["method"] != tree.get("method"):
+        # Emptied rather than exchanged: comments and blank lines that follow hang on the mapping.
+        tree.clear()
+    for key, value in preset.items():
+        place = ".".join((*path, str(key)))
+        old = tree.get(key)
+        if key not in tree and not grows:
+            known = list(map(str, tree))
+            hint = nearest(str(key), known)
+            raise UserError(f"{where}: {place}: unknown key; known are {', '.join(known)}{hint}")
+        if value is None and free and len(path) == 1:
+            tree.pop(key, None)
+        elif isinstance(value, dict) and isinstance(old, MutableMapping):
+            _merge(old, value, (*path, str(key)), where)
+        elif isinstance(value, dict) != isinstance(old, MutableMapping) and key in tree:
+            raise UserError(
+                f"{where}: {place}: a mapping cannot take the place of a value, nor the reverse"
+            )
+        elif key not in tree or not _same(old, value):
+            tree[key] = _in_line(value)
+
+
+def _same(old: Any, value: Any) -> bool:
+    """Equal and of one type: a scalar that stays keeps the way it was written."""
+    one_type = isinstance(old, type(value)) and isinstance(old, bool) == isinstance(value, bool)
+    return one_type and bool(old == value)
+
+
+def _in_line(value: Any) -> Any:
+    """Write new mappings and lists in one line, as params.yaml does."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(value, dict):
+        mapping = CommentedMap((key, _in_line(item)) for key, item in value.items())
+        mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, list):
+        sequence = CommentedSeq(_in_line(item) for item in value)
+        sequence.fa.set_flow_style()
+        return sequence
+    return value
+
+
+def _load(text: str) -> dict[str, Any]:
+    import yaml
+
+    return cast(dict[str, Any], yaml.safe_load(text))
+
+
+def _round_trip() -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.representer.add_representer(type(None), _null)
+    return yaml
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
