@@ -1,0 +1,1 @@
+"""Precision: what each target's toolchain is to do, and on which images."""

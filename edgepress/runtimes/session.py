@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from edgepress.errors import UserError
+from edgepress.records.exported import Exported
+from edgepress.records.record import sha256_file
 
 
 class Session(Protocol):
@@ -31,3 +36,19 @@ class NotHere(Exception):  # noqa: N818 (a state of the host, not a failure)
         """Keep the reason, one sentence a person can act on."""
         super().__init__(reason)
         self.reason = reason
+
+
+def entry(folder: Path, exported: Exported) -> Path:
+    """Return the path the runtime opens, after comparing every file with its sha256.
+
+    A missing or changed file is a UserError.
+    """
+    for file in exported.files:
+        path = folder / file.path
+        if not path.is_file():
+            raise UserError(f"{path}: file not found; export {exported.target} again")
+        if sha256_file(path) != file.sha256:
+            raise UserError(
+                f"{path}: changed since it was exported; export {exported.target} again"
+            )
+    return folder / exported.entry

@@ -1,0 +1,82 @@
+"""OpenVINO: the intermediate representation (.xml and .bin), INT8 by NNCF.
+
+NNCF halves the range of all weights here (`overflow_fix`), so that CPUs without VNNI do not
+saturate. https://docs.openvino.ai/nncf
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from edgepress.export.graph import INPUT, OUTPUT, trace
+from edgepress.export.job import ExportJob, finish, versions
+from edgepress.params import Config
+from edgepress.records.exported import Exported
+from edgepress.runtimes.openvino import library
+
+_FILE = "model.xml"
+_OPSET = 18
+
+
+class Params(Config):
+    """Parameters of `openvino`: none but the name."""
+
+    method: Literal["openvino"]
+    """Name of the method."""
+
+
+def export(job: ExportJob, *, params: Params) -> Exported:
+    """Write model.xml and model.bin, float32 weights kept as such."""
+    openvino = library()
+    model = _read(openvino, job)
+    tools = ["torch", "onnx", "onnxscript", "openvino"]
+    if job.int8:
+        model = _quantize(model, job)
+        tools.append("nncf")
+    _number(model)
+    openvino.save_model(model, job.out / _FILE, compress_to_fp16=False)
+    return finish(
+        job,
+        format="openvino",
+        entry=_FILE,
+        layout="NCHW",
+        input_name=INPUT,
+        output_name=OUTPUT,
+        tools=versions(*tools),
+    )
+
+
+def _read(openvino: Any, job: ExportJob) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "float.onnx")
+        path.write_bytes(trace(job, _OPSET).SerializeToString())
+        return openvino.Core().read_model(path)
+
+
+def _quantize(model: Any, job: ExportJob) -> Any:
+    import nncf
+
+    images = job.calibration_images()
+    nncf.set_log_level(logging.ERROR)
+    per_channel = nncf.QuantizationParameters(per_channel=job.quantized.recipe.per_channel)
+    return nncf.quantize(
+        model,
+        nncf.Dataset(list(images[:, None])),
+        preset=nncf.QuantizationPreset.MIXED,
+        target_device=nncf.TargetDevice.CPU,
+        subset_size=len(images),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix.ENABLE, weights_quantization_params=per_channel
+        ),
+    )
+
+
+def _number(model: Any) -> None:
+    """Number the layers: their own names hold a counter of this process, and are long."""
+    names = {INPUT, OUTPUT}
+    for index, layer in enumerate(model.get_ordered_ops()):
+        if layer.get_friendly_name() not in names:
+            layer.set_friendly_name(f"{layer.get_type_name()}_{index}")
