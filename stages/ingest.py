@@ -5,8 +5,6 @@ Reads the source, writes data/manifest.
 
 from __future__ import annotations
 
-from typing import Any
-
 from edgepress.data.ingestion import Rules, build_manifest
 from edgepress.params import validate
 from stages.stage import PARAMS, Stage, main
@@ -24,7 +22,7 @@ def work(stage: Stage) -> None:
         quarantined=sum(manifest.quarantined.values()),
         reasons=manifest.quarantined,
         splits={split: sum(per.values()) for split, per in manifest.counts.items()},
-        classes=dict[str, Any](manifest.counts),
+        classes={str(split): per for split, per in manifest.counts.items()},
     )
 
 

@@ -2,8 +2,9 @@
 
 Kept as they are: L and RGB. Converted: 1-bit to grey; 16-bit grey over its whole range (65535
 becomes 255); 16-bit RGB by its high byte; palettes by their colours; alpha over white; CMYK and
-YCbCr by Pillow's plain formula, without colour profiles; EXIF rotation applied. Refused: animations,
-more than `MAX_PIXELS`, and every other mode (32-bit, float, LAB): no one meaning in 8 bits.
+YCbCr by Pillow's plain formula, without colour profiles; EXIF rotation applied. Refused:
+animations, more than `MAX_PIXELS`, and every other mode (32-bit, float, LAB): no one meaning in
+8 bits.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def open_picture(data: bytes) -> Picture:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _refuse_before_decoding(image)
             image.load()
-            mode = image.mode
-            return Picture(ImageOps.exif_transpose(_to_8_bit(image)), mode)
+            ImageOps.exif_transpose(image, in_place=True)
+            return Picture(_to_8_bit(image), image.mode)
     except UnusableError:
         raise
     except UnidentifiedImageError:
@@ -76,14 +77,6 @@ def _refuse_before_decoding(image: Image.Image) -> None:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    exif = image.info.get("exif")
-    converted = _converted(image)
-    if exif is not None:
-        converted.info["exif"] = exif
-    return converted
-
-
-def _converted(image: Image.Image) -> Image.Image:
     mode = image.mode
     if mode.startswith("I;16"):
         return Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))

@@ -70,7 +70,8 @@ def read_table(folder: Path, columns: list[str] | None = None) -> Any:
     """Return the manifest's table (pyarrow); a missing, damaged or foreign one is a UserError."""
     path = folder / TABLE
     try:
-        table = pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:  # pq.read_table would import pandas, 2 s
+            table = file.read(columns)
     except FileNotFoundError:
         raise UserError(f"{path}: file not found; run the ingest stage") from None
     except (pa.ArrowException, OSError) as error:
