@@ -1,0 +1,1 @@
+"""Machines, measurements on them, and the gates."""
