@@ -1,0 +1,160 @@
+"""One stage of the graph as a `dvc repro` process: its output, its outcome, its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+How = Literal["ran", "restored", "unchanged"]
+
+_LOCKED = re.compile(r"unable to acquire lock|is busy, it is being blocked", re.IGNORECASE)
+_NETWORK = re.compile(
+    r"connection (refused|reset|aborted|error)|connectionerror|name resolution|timed out|"
+    r"max retries exceeded|network is unreachable|50[234] server error|service unavailable",
+    re.IGNORECASE,
+)
+_ADVICE = re.compile(
+    r"To (track|enable) |\s+(git add|dvc config) |Use `dvc push`|(Updat|Generat)ing lock"
+)
+_CODE = re.compile(r"failed to run: .*exited with (?P<code>-?\d+)")
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A stage that ended well."""
+
+    stage: str
+    how: How
+    seconds: float
+
+
+class StageFailedError(RuntimeError):
+    """A stage that did not; the message is the stage's own line."""
+
+    def __init__(self, stage: str, line: str, *, passing: bool) -> None:
+        """Take the stage's line, naming the stage where it does not itself."""
+        super().__init__(line if line.startswith(stage) else f"{stage}: {line}")
+        self.passing = passing
+        """True where the cause may pass by itself: a lock held by another run, a network."""
+
+    @classmethod
+    def of(cls, stage: str, lines: list[str]) -> StageFailedError:
+        """Build it from what the process said."""
+        return cls(stage, told(stage, lines), passing=passing(lines))
+
+
+def reproduce(stage: str, timeout_s: float, say: Callable[[str], object]) -> Done:
+    """Bring one stage up to date, handing each line of its output to `say`."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    started = time.monotonic()
+    code, lines = stream(command, timeout_s, say)
+    seconds = round(time.monotonic() - started, 2)
+    if code is None:
+        limit = f"stopped after {timeout_s:g} s, its time limit"
+        line = f"{limit}; raise stage_timeout_s or make it cheaper"
+        raise StageFailedError(stage, line, passing=False)
+    if code:
+        raise StageFailedError.of(stage, lines)
+    return Done(stage, how(lines), seconds)
+
+
+def stream(
+    command: list[str], timeout_s: float, say: Callable[[str], object]
+) -> tuple[int | None, list[str]]:
+    """Run a process to its end; return its exit code (None when stopped for time) and its lines."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment,
+    )
+    late = threading.Event()
+
+    def expire() -> None:
+        late.set()
+        _end(process)
+
+    timer = threading.Timer(timeout_s, expire)
+    _running.add(process)
+    timer.start()
+    lines = []
+    try:
+        for line in process.stdout or ():
+            if line.strip():
+                lines.append(line.rstrip())
+                if not _ADVICE.match(line):
+                    say(lines[-1])
+        code = process.wait()
+    finally:
+        timer.cancel()
+        _end(process)
+        _running.discard(process)
+    return (None if late.is_set() else code), lines
+
+
+def stop_all() -> None:
+    """End every process still running, and what it started: the flow is over."""
+    for process in list(_running):
+        _end(process)
+
+
+def told(stage: str, lines: list[str]) -> str:
+    """Return the line a person should read: the stage's own, else the last before DVC's summary."""
+    own = [line for line in lines if line.startswith(f"{stage}: ")]
+    if own:
+        return own[-1]
+    before = [line for line in lines if not line.startswith("ERROR: failed to reproduce")]
+    return (before or lines or ["ended without a word"])[-1]
+
+
+def passing(lines: list[str]) -> bool:
+    """Tell whether a failure may pass by itself; what a stage refused (exit 2) never does."""
+    text = "\n".join(lines)
+    if any(match["code"] == "2" for match in _CODE.finditer(text)):
+        return False
+    return bool(_LOCKED.search(text) or _NETWORK.search(text))
+
+
+def how(lines: list[str]) -> How:
+    """Read from DVC's words whether a stage ran, came from the run-cache, or was up to date."""
+    if any(line.startswith("Running stage ") for line in lines):
+        return "ran"
+    return "restored" if any("is cached - skipping run" in line for line in lines) else "unchanged"
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process and all below it: TERM, and KILL for what is left after five seconds."""
+    if process.poll() is not None:
+        return
+    try:
+        parent = psutil.Process(process.pid)
+        family = [*parent.children(recursive=True), parent]
+    except psutil.NoSuchProcess:
+        return
+    for one in family:
+        _signal(one.terminate)
+    _, left = psutil.wait_procs(family, timeout=5)
+    for one in left:
+        _signal(one.kill)
+
+
+def _signal(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except psutil.NoSuchProcess:
+        return
