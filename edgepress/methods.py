@@ -1,4 +1,4 @@
-"""The folder is the registry: a module of a room that has `Params` and the room's function is a method.
+"""The folder is the registry: a module with `Params` and its room's function is a method.
 
 Nothing central is edited to add a method, and a method that is not named in params.yaml is never
 imported.

@@ -27,7 +27,7 @@ class Params(Config):
 
 
 def build(channels: int, classes: int, *, params: Params) -> nn.Module:
-    """Return the timm model with a new classifier; unknown names and closed networks are refused."""
+    """Return the timm model with a new classifier; unknown names are refused."""
     import timm
 
     known = timm.list_models()

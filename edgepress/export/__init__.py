@@ -1,0 +1,1 @@
+"""One exporter a file: a Bundle to a target's format."""

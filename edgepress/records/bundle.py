@@ -1,4 +1,4 @@
-"""Bundle: a model as a folder, model.json beside weights.safetensors. `edgepress.backbones.bundle` builds it."""
+"""Bundle: a model as a folder, model.json beside weights.safetensors."""
 
 from __future__ import annotations
 

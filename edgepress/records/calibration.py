@@ -1,4 +1,4 @@
-"""Calibration: the exact images a quantizer sees, a versioned part of every INT8 model's identity."""
+"""Calibration: the exact images a quantizer sees, part of every INT8 model's identity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IMAGES = "images.npy"
 
 
 class Calibration(Record):
-    """The images by id and hash; images.npy beside it holds them preprocessed, float32 [N, C, H, W]."""
+    """Images by id and hash; images.npy beside it has them preprocessed, float32 [N, C, H, W]."""
 
     file_name: ClassVar[str] = "calibration.json"
 

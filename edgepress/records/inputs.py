@@ -1,4 +1,4 @@
-"""InputSpec: what a model expects of an image, shared by training, calibration, export and devices."""
+"""InputSpec: what a model expects of an image, in training, calibration, export and on devices."""
 
 from __future__ import annotations
 

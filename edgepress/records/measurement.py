@@ -22,7 +22,7 @@ class Interval(BaseModel):
 
 
 class Latency(BaseModel):
-    """Milliseconds for one image, batch of one; a percentile is None where too few runs support it."""
+    """Milliseconds for one image; a percentile is None where too few runs support it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,7 +51,7 @@ class Parity(BaseModel):
 
 
 class Accuracy(BaseModel):
-    """Task metric on the full test split, and the paired drop against the float Bundle, in points."""
+    """Task metric on the full test split, and the paired drop against the float Bundle."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -89,7 +89,7 @@ class Conditions(BaseModel):
 
 
 class Measurement(Record):
-    """One per target; a part that could not be had on this host is None with its reason in `not_run`."""
+    """One per target; a part not to be had on this host is None, its reason in `not_run`."""
 
     file_name: ClassVar[str] = "measurement.json"
 

@@ -1,4 +1,4 @@
-"""Quantized: a Bundle with the precision it is to be exported at, and what the exporters need for that."""
+"""Quantized: a Bundle with the precision it is to be exported at, and what exporters need."""
 
 from __future__ import annotations
 

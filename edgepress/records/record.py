@@ -1,4 +1,4 @@
-"""What all records share: a schema version, atomic JSON on disk, and hashes of what they point to."""
+"""What all records share: a schema version, atomic JSON, hashes of what they point to."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Record(BaseModel):
         known: Any = cls.model_fields["schema_version"].default
         if record.schema_version != known:
             raise UserError(
-                f"{path}: schema_version {record.schema_version} is unknown (this version reads {known})"
+                f"{path}: schema_version {record.schema_version} is unknown; "
+                f"this version reads {known}"
             )
         return record
 

@@ -1,0 +1,1 @@
+"""One runtime a file: a target's format to answers."""
