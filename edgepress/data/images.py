@@ -9,8 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
@@ -21,21 +19,19 @@ from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import SPLITS, Manifest
 
-_PLACE = ["path", "row", "offset", "length"]
+_COLUMNS = ["id", "label", "sha256", "path", "row", "offset", "length"]
 
 
 class ImageSet:
     """Images in manifest order, with ids, labels and hashes; every read checks the sha256."""
 
-    def __init__(self, folder: Path, manifest: Manifest, table: Any) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, rows: list[tuple[Any, ...]]) -> None:
         """Wrap rows of the manifest in `folder`; use `open` instead."""
-        self.ids: list[str] = table["id"].to_pylist()
-        self.labels: npt.NDArray[np.int64] = table["label"].to_numpy().astype(np.int64)
+        self.ids: list[str] = [row[0] for row in rows]
+        self.labels: npt.NDArray[np.int64] = np.array([row[1] for row in rows], np.int64)
+        self.sha256: list[str] = [row[2] for row in rows]
         self.classes: tuple[str, ...] = manifest.classes
-        self.sha256: list[str] = table["sha256"].to_pylist()
-        self._places: list[tuple[Any, ...]] = list(
-            zip(*(table[name].to_pylist() for name in _PLACE), strict=True)
-        )
+        self._places: list[tuple[Any, ...]] = [row[3:] for row in rows]
         self._manifest = manifest
         self._root = folder if manifest.inside else Path()
         self._storage = self._new_storage()
@@ -48,18 +44,15 @@ class ImageSet:
 
         An unknown split or id is a UserError, and so is a set without images.
         """
-        manifest = Manifest.read(folder)
-        table = read_table(folder, ["id", "label", "sha256", "split", "status", *_PLACE])
-        table = table.filter(pc.equal(table["status"], "ok"))
-        if split is not None:
-            if split not in SPLITS:
-                raise UserError(f"{folder}: split {split!r} is not one of {', '.join(SPLITS)}")
-            table = table.filter(pc.equal(table["split"], split))
-        if ids is not None:
-            table = _only(table, ids, folder)
-        if not len(table):
-            raise UserError(f"{folder}: no usable image{f' in the {split} split' if split else ''}")
-        return cls(folder, manifest, table)
+        if split is not None and split not in SPLITS:
+            raise UserError(f"{folder}: split {split!r} is not one of {', '.join(SPLITS)}")
+        wanted = None if ids is None else set(ids)
+        rows = [row for row in _usable(folder, split) if wanted is None or row[0] in wanted]
+        if wanted is not None and (unknown := wanted.difference(row[0] for row in rows)):
+            raise UserError(f"{folder}: id {min(unknown)!r} is no usable image {_of(split)}")
+        if not rows:
+            raise UserError(f"{folder}: there is no usable image {_of(split)}")
+        return cls(folder, Manifest.read(folder), rows)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -122,9 +115,13 @@ class ImageSet:
         return Storage(self._manifest.container, self._root, self._manifest.column)
 
 
-def _only(table: Any, ids: Collection[str], folder: Path) -> Any:
-    wanted = pa.array(sorted(set(ids)), pa.string())
-    unknown = wanted.filter(pc.invert(pc.is_in(wanted, value_set=table["id"])))
-    if len(unknown):
-        raise UserError(f"{folder}: id {unknown[0].as_py()!r} is no usable image of this manifest")
-    return table.filter(pc.is_in(table["id"], value_set=wanted))
+def _usable(folder: Path, split: str | None) -> Iterator[tuple[Any, ...]]:
+    # Lists rather than pyarrow.compute, whose first call imports pandas (2 s).
+    table = read_table(folder, ["split", "status", *_COLUMNS])
+    for this, status, *row in zip(*(c.to_pylist() for c in table.columns), strict=True):
+        if status == "ok" and (split is None or this == split):
+            yield tuple(row)
+
+
+def _of(split: str | None) -> str:
+    return "in the manifest" if split is None else f"in the {split} split"

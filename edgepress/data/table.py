@@ -80,4 +80,4 @@ def read_table(folder: Path, columns: list[str] | None = None) -> Any:
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise UserError(f"{path}: lacks the column {missing[0]}; run the ingest stage anew")
-    return table
+    return table.select(wanted)
