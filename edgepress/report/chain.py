@@ -1,0 +1,72 @@
+"""The chain table: what each link from teacher to deployed INT8 file costs, and what it lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgepress.report.run import Model, Run, TargetRun
+
+
+@dataclass(frozen=True)
+class Link:
+    """One row; shares and bytes, None where the run does not say."""
+
+    name: str
+    parameters: int | None
+    macs: int | None
+    size_bytes: int | None
+    accuracy: float | None
+    drop_points: float | None
+    """Points below the first model; negative is a gain."""
+    smaller: float | None
+    """The first model's bytes over this one's."""
+
+
+def links(run: Run) -> list[Link]:
+    """Return the models of the chain, then the files of every target that INT8 was made for."""
+    if not run.models:
+        return []
+    first, last = run.models[0], run.models[-1]
+    rows = [_of_model(model, first) for model in run.models]
+    return rows + [_of_target(target, last, first) for target in _deployed(run.targets)]
+
+
+def _of_model(model: Model, first: Model) -> Link:
+    return Link(
+        model.name,
+        model.bundle.parameters,
+        model.bundle.macs,
+        model.size_bytes,
+        model.accuracy,
+        None if model is first else _drop(first.accuracy, model.accuracy),
+        None if model is first else _ratio(first.size_bytes, model.size_bytes),
+    )
+
+
+def _of_target(target: TargetRun, source: Model, first: Model) -> Link:
+    return Link(
+        target.key,
+        source.bundle.parameters,
+        source.bundle.macs,
+        target.size_bytes,
+        target.accuracy,
+        _drop(first.accuracy, target.accuracy),
+        _ratio(first.size_bytes, target.size_bytes),
+    )
+
+
+def _deployed(targets: Sequence[TargetRun]) -> list[TargetRun]:
+    return [
+        target
+        for target in targets
+        if target.baseline != target.key and target.accuracy is not None
+    ]
+
+
+def _drop(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else 100 * (before - after)
+
+
+def _ratio(before: int | None, after: int | None) -> float | None:
+    return None if not before or not after else before / after
