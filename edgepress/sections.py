@@ -141,9 +141,8 @@ def _exporter(tree: dict[str, Any], name: str, where: str) -> None:
     raw = tree["export"][name]
     if not isinstance(raw, dict):
         raise UserError(f"{where}: export.{name}: expected a mapping, got {raw!r}")
-    loaded = module("export", name, f"{where}: export")
-    entry = {"method": name, **raw} if "method" in loaded.Params.model_fields else raw
-    validate(cast(type[Config], loaded.Params), entry, where, f"export.{name}")
+    module("export", name, f"{where}: export")
+    resolve("export", {**raw, "method": name}, where, f"export.{name}")
 
 
 def _target(tree: dict[str, Any], key: str, where: str) -> None:
