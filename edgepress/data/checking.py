@@ -1,0 +1,91 @@
+"""Checking: hold a manifest against its rules before anything is trained on it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgepress.data.duplicates import looks_like
+from edgepress.data.rules import Limits, rules
+from edgepress.data.suite import Outcome, run_suite
+from edgepress.data.table import read_table
+from edgepress.records.findings import DOCS, OFFENDING, Finding, Findings
+from edgepress.records.manifest import Manifest
+
+_EXAMPLES = 5
+
+
+def check_manifest(folder: Path, limits: Limits, out: Path) -> Findings:
+    """Check the manifest in `folder`; write check.json, offending.csv and Data Docs into `out`."""
+    manifest = Manifest.read(folder)
+    frames = _frames(folder, manifest, limits)
+    out.mkdir(parents=True, exist_ok=True)
+    outcomes = run_suite(frames, rules(manifest, limits), out / DOCS)
+    _write_offending(outcomes, out / OFFENDING)
+    findings = Findings(
+        manifest_sha256=manifest.table_sha256,
+        images=len(frames["usable"]),
+        findings=tuple(map(_finding, outcomes)),
+    )
+    findings.write(out)
+    return findings
+
+
+def _frames(folder: Path, manifest: Manifest, limits: Limits) -> dict[str, Any]:
+    rows = read_table(folder).to_pandas()
+    usable = rows[rows["status"] == "ok"].reset_index(drop=True)
+    same_file = usable.groupby("sha256")
+    usable["splits_with_file"] = same_file["split"].transform("nunique")
+    usable["labels_of_file"] = same_file["label"].transform("nunique")
+    usable["copies_in_split"] = usable.groupby(["sha256", "split"])["id"].transform("size")
+    if limits.near_duplicate_bits is not None:
+        usable["looks_like"] = _twins(usable, limits.near_duplicate_bits)
+    return {"all": rows[["id", "reason"]], "usable": usable, "classes": _classes(manifest, limits)}
+
+
+def _classes(manifest: Manifest, limits: Limits) -> Any:
+    import pandas as pd
+
+    fewest = limits.min_per_class.model_dump()
+    rows = []
+    for split, per_class in manifest.counts.items():
+        largest = max(per_class.values())
+        for name, images in per_class.items():
+            missing = max(0, fewest[split] - images)
+            imbalance = round(largest / max(images, 1), 2)
+            rows.append((f"{split}/{name}", images, missing, imbalance))
+    return pd.DataFrame(rows, columns=["id", "images", "missing", "imbalance"])
+
+
+def _twins(usable: Any, bits: int) -> list[str | None]:
+    """Name for each image the first file it looks like; copies of one file are no twins."""
+    files = usable.drop_duplicates("sha256")
+    found = looks_like(files["phash"].to_numpy(np.uint64), bits)
+    names = (files["id"] + " in " + files["split"]).tolist()
+    twin = {sha: names[i] for sha, i in zip(files["sha256"], found, strict=True) if i >= 0}
+    return [twin.get(sha) for sha in usable["sha256"]]
+
+
+def _finding(outcome: Outcome) -> Finding:
+    rule = outcome.rule
+    examples = (f"{name} ({value})" for name, value in outcome.offending[:_EXAMPLES])
+    return Finding(
+        rule=rule.name,
+        says=rule.says,
+        severity=rule.severity,
+        passed=outcome.passed,
+        offending=len(outcome.offending),
+        examples=tuple(examples),
+    )
+
+
+def _write_offending(outcomes: list[Outcome], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["rule", "severity", "id", "value"])
+        for outcome in outcomes:
+            for name, value in outcome.offending:
+                writer.writerow([outcome.rule.name, outcome.rule.severity, name, value])
