@@ -103,8 +103,8 @@ class _Run:
         self.saved = time.monotonic()
 
     def finish(self) -> list[dict[str, float]]:
-        while self.at.step < self.total:
-            self._epoch(self.at.step // self.steps)
+        while len(self.at.history) < self.recipe.epochs:
+            self._epoch(len(self.at.history))
         self.network.to("cpu")
         return self.at.history
 
@@ -113,7 +113,7 @@ class _Run:
         losses = torch.zeros((), device=self.device, dtype=torch.float64)
         correct = torch.zeros((), dtype=torch.long, device=self.device)
         self.called.train()
-        for index in range(self.at.step % self.steps, self.steps):
+        for index in range(self.at.step - epoch * self.steps, self.steps):
             loss, hits = self._step(order[index * self.batch : (index + 1) * self.batch])
             losses += loss
             correct += hits

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from edgepress.backbones import counting, surgery
+from edgepress.errors import UserError
+from edgepress.methods import resolve
+from edgepress.pruning.slimmed import Slimmed
+from edgepress.records.inputs import InputSpec
+from edgepress.training.examples import Examples
+from edgepress.training.loop import Job
+
+METHOD = {
+    "method": "group_magnitude",
+    "ratio": 0.5,
+    "round_to": 4,
+    "scope": "uniform",
+    "epochs": 1,
+    "batch": 50,
+    "learning_rate": 0.01,
+    "weight_decay": 0.0,
+    "augment": "none",
+    "precision": "fp32",
+}
+SPEC = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    data = load_digits()
+    pixels = (data.images[:200, ..., None] * 15.9).astype(np.uint8)
+    return Examples(pixels, data.target[:200].astype(np.int64), SPEC)
+
+
+def _student(model: dict[str, object] | None = None) -> nn.Module:
+    torch.manual_seed(0)
+    raw = model or {"method": "resnet_cifar", "depth": 8, "width": 16}
+    network: nn.Module = resolve("backbones", raw, "params.yaml", "b")(1, 10)
+    return network
+
+
+def _slim(network: nn.Module, examples: Examples, **changes: object) -> Slimmed:
+    method = resolve("pruning", {**METHOD, **changes}, "params.yaml", "slim")
+    slimmed: Slimmed = method(Job(network, examples, examples, 0))
+    return slimmed
+
+
+def test_macs_and_parameters_fall_to_about_a_quarter_when_half_the_channels_leave(
+    examples: Examples,
+) -> None:
+    before = _student()
+    slimmed = _slim(copy.deepcopy(before), examples)
+    ratio = counting.macs(slimmed.network, SPEC.shape) / counting.macs(before, SPEC.shape)
+    assert 0.2 < ratio < 0.35
+    assert counting.parameters(slimmed.network) < 0.35 * counting.parameters(before)
+
+
+@pytest.mark.parametrize("scope", ["uniform", "global"])
+def test_channels_are_multiples_when_rounding_is_asked_for(examples: Examples, scope: str) -> None:
+    slimmed = _slim(_student(), examples, round_to=8, scope=scope, ratio=0.4)
+    widths = {m.out_channels for m in slimmed.network.modules() if isinstance(m, nn.Conv2d)}
+    assert all(width % 8 == 0 for width in widths), widths
+
+
+def test_a_fresh_network_takes_the_weights_when_surgery_is_replayed(examples: Examples) -> None:
+    slimmed = _slim(_student(), examples)
+    fresh = _student()
+    surgery.replay(fresh, slimmed.surgery)
+    fresh.load_state_dict(slimmed.network.state_dict())
+    sample = torch.rand(2, 1, 8, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(fresh.eval()(sample), slimmed.network.eval()(sample))
+
+
+def test_weak_channels_leave_first_when_some_are_near_zero(examples: Examples) -> None:
+    network = _student()
+    weak = torch.arange(0, 16, 2)
+    with torch.no_grad():
+        conv = network.stage1[0].conv1
+        strong = conv.weight[1::2].clone()
+        conv.weight[weak] *= 1e-4
+        network.stage1[0].bn1.weight[weak] = 1e-4
+        network.stage1[0].conv2.weight[:, weak] *= 1e-4
+    slimmed = _slim(network, examples, learning_rate=1e-9)
+    kept = slimmed.network.stage1[0].conv1.weight
+    assert kept.shape == strong.shape[:1] + kept.shape[1:]
+    assert float(kept.detach().abs().amax((1, 2, 3)).min()) > 1e-2
+
+
+@pytest.mark.parametrize("model", ["mobilenetv3_small_050", "test_resnet"])
+def test_timm_networks_are_pruned_when_named(examples: Examples, model: str) -> None:
+    raw = {"method": "timm", "model": model}
+    pixels = np.repeat(np.repeat(examples.pixels[:60], 4, 1), 4, 2)
+    spec = InputSpec(height=32, width=32, channels=1, mean=(0.3,), std=(0.35,))
+    larger = Examples(pixels, examples.labels[:60], spec)
+    before = _student(raw)
+    parameters = counting.parameters(before)
+    slimmed = _slim(before, larger, batch=20)
+    assert counting.parameters(slimmed.network) < 0.7 * parameters
+    fresh = _student(raw)
+    surgery.replay(fresh, slimmed.surgery)
+    fresh.load_state_dict(slimmed.network.state_dict())
+    sample = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(fresh.eval()(sample), slimmed.network.eval()(sample))
+
+
+def test_slimming_is_refused_when_rounding_keeps_every_channel(examples: Examples) -> None:
+    with pytest.raises(UserError, match="removes nothing"):
+        _slim(_student(), examples, ratio=0.05, round_to=64)
+
+
+def test_the_student_is_untouched_when_the_method_is_none(examples: Examples) -> None:
+    network = _student()
+    method = resolve("pruning", {"method": "none"}, "params.yaml", "slim")
+    slimmed = method(Job(network, examples, examples, 0))
+    assert slimmed.network is network
+    assert slimmed.surgery == ()

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgepress.errors import UserError
+from edgepress.methods import resolve
+from edgepress.training import checkpoint as checkpoints
+from edgepress.training import loop
+from edgepress.training.checkpoint import Checkpoint
+from edgepress.training.examples import Examples, Normalise
+from edgepress.training.loop import Job
+
+Digits = tuple[Examples, Examples]
+RECIPE = {
+    "method": "supervised",
+    "epochs": 3,
+    "batch": 50,
+    "learning_rate": 0.1,
+    "weight_decay": 0.0005,
+    "label_smoothing": 0.0,
+    "augment": "shift",
+    "precision": "fp32",
+}
+
+
+def _network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)
+    )
+
+
+def _train(digits: Digits, job_changes: dict[str, object] | None = None, **changes: object) -> Job:
+    job = Job(**{"network": _network(), "train": digits[0], "val": digits[1], "seed": 0,
+                 **(job_changes or {})})  # type: ignore[arg-type]
+    resolve("training", {**RECIPE, **changes}, "params.yaml", "train.recipe")(job)
+    return job
+
+
+def _same(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_digits_are_learnt_when_trained_for_a_few_epochs(digits: Digits) -> None:
+    job = _train(digits, epochs=20, augment="none", learning_rate=0.02)
+    assert loop.accuracy(job.network, digits[1]) > 0.9
+
+
+def test_weights_are_the_same_when_the_seed_is_the_same(digits: Digits) -> None:
+    first, second = _train(digits), _train(digits)
+    other = _train(digits, {"seed": 1})
+    assert _same(first.network, second.network)
+    assert not _same(first.network, other.network)
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [1, 8, 13, 23])
+def test_weights_and_history_are_the_same_when_killed_and_resumed(
+    digits: Digits, tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    method = resolve("training", RECIPE, "params.yaml", "train.recipe")
+    whole = Job(_network(), *digits, 0)
+    expected = method(whole)
+
+    def kill(done: int, total: int) -> None:
+        if done == step:
+            raise _Killed
+
+    checkpoint = Checkpoint(tmp_path / "state")
+    with pytest.raises(_Killed):
+        method(Job(_network(), *digits, 0, checkpoint, kill))
+    resumed = Job(_network(), *digits, 0, checkpoint)
+    seen: list[int] = []
+    history = method(
+        Job(resumed.network, *digits, 0, checkpoint, lambda done, total: seen.append(done))
+    )
+    assert seen[0] == step + 1
+    assert _same(whole.network, resumed.network)
+    assert history == expected
+
+
+def test_checkpoint_is_ignored_when_its_file_is_truncated(digits: Digits, tmp_path: Path) -> None:
+    network = _network()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.save(network, optimizer, checkpoints.Position(3, [], 0.0, 0, 0))
+    assert checkpoint.restore(network, optimizer) is not None
+    path = next(tmp_path.iterdir())
+    path.write_bytes(path.read_bytes()[:50])
+    assert checkpoint.restore(network, optimizer) is None
+
+
+def test_run_key_changes_when_any_input_changes() -> None:
+    assert checkpoints.run_key("a", "b") == checkpoints.run_key("a", "b")
+    assert len({checkpoints.run_key(*parts) for parts in (("a", "b"), ("a", "c"), ("ab",))}) == 3
+
+
+def test_training_stops_with_one_line_when_the_loss_is_not_finite(digits: Digits) -> None:
+    broken = _network()
+    with torch.no_grad():
+        broken[4].weight.fill_(float("nan"))
+    with pytest.raises(UserError, match="the loss is not finite at step .*lower learning_rate"):
+        _train(digits, {"network": broken})
+
+
+def test_training_is_refused_when_there_is_one_image(digits: Digits) -> None:
+    one = Examples(digits[0].pixels[:1], digits[0].labels[:1], digits[0].spec)
+    with pytest.raises(UserError, match="1 images are too few"):
+        _train(digits, {"train": one})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("epochs", 0), ("learning_rate", -1.0), ("augment", "flop"), ("precision", "fp8"), ("batch", 2.5)],
+)
+def test_recipe_is_refused_when_a_value_is_out_of_range(
+    digits: Digits, key: str, value: object
+) -> None:
+    with pytest.raises(UserError, match=rf"params.yaml: train.recipe.{key}: .*got"):
+        _train(digits, **{key: value})
+
+
+def test_bfloat16_trains_to_the_same_accuracy_when_asked_for(digits: Digits) -> None:
+    job = _train(digits, epochs=20, augment="none", learning_rate=0.02, precision="bf16")
+    assert loop.accuracy(job.network, digits[1]) > 0.88
+
+
+def test_normalise_matches_the_preprocessing_of_the_data_room(digits: Digits) -> None:
+    from edgepress.data.preprocess import normalise
+
+    train = digits[0]
+    ours = Normalise(train.spec, torch.device("cpu"))(train.images(slice(0, 20))).numpy()
+    np.testing.assert_allclose(ours, normalise(train.pixels[:20], train.spec), atol=2e-6)
