@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgepress.data.data_docs import make_offline, write_index
 from edgepress.data.duplicates import looks_like
 from edgepress.data.rules import Limits, rules
 from edgepress.data.suite import Outcome, run_suite
@@ -30,6 +31,8 @@ def check_manifest(folder: Path, limits: Limits, out: Path) -> Findings:
         images=len(frames["usable"]),
         findings=tuple(map(_finding, outcomes)),
     )
+    make_offline(out / DOCS)
+    write_index(out / DOCS, findings)
     findings.write(out)
     return findings
 
@@ -37,10 +40,8 @@ def check_manifest(folder: Path, limits: Limits, out: Path) -> Findings:
 def _frames(folder: Path, manifest: Manifest, limits: Limits) -> dict[str, Any]:
     rows = read_table(folder).to_pandas()
     usable = rows[rows["status"] == "ok"].reset_index(drop=True)
-    same_file = usable.groupby("sha256")
-    usable["splits_with_file"] = same_file["split"].transform("nunique")
-    usable["labels_of_file"] = same_file["label"].transform("nunique")
-    usable["copies_in_split"] = usable.groupby(["sha256", "split"])["id"].transform("size")
+    for column, values in _copies(usable).items():
+        usable[column] = values
     if limits.near_duplicate_bits is not None:
         usable["looks_like"] = _twins(usable, limits.near_duplicate_bits)
     return {"all": rows[["id", "reason"]], "usable": usable, "classes": _classes(manifest, limits)}
@@ -58,6 +59,35 @@ def _classes(manifest: Manifest, limits: Limits) -> Any:
             imbalance = round(largest / max(images, 1), 2)
             rows.append((f"{split}/{name}", images, missing, imbalance))
     return pd.DataFrame(rows, columns=["id", "images", "missing", "imbalance"])
+
+
+def _copies(usable: Any) -> dict[str, list[str | None]]:
+    """Name for each image the first copy of its file in another split, in its own, by another label.
+
+    In its own split only the copies after the first are marked.
+    """
+    names = ("in_other_split", "in_same_split", "with_other_label")
+    found: dict[str, list[str | None]] = {name: [None] * len(usable) for name in names}
+    copied = usable[usable.duplicated("sha256", keep=False)]
+    for _, group in copied.groupby("sha256"):
+        rows = list(group.itertuples())
+        splits = {row.split: row for row in reversed(rows)}
+        labels = {row.label: row for row in reversed(rows)}
+        for row in rows:
+            same = splits[row.split]
+            found["in_same_split"][row.Index] = None if same.Index == row.Index else _place(same)
+            found["in_other_split"][row.Index] = _first_other(splits, row.split)
+            found["with_other_label"][row.Index] = _first_other(labels, row.label)
+    return found
+
+
+def _first_other(rows: dict[Any, Any], own: Any) -> str | None:
+    others = [row for key, row in rows.items() if key != own]
+    return _place(min(others, key=lambda row: row.Index)) if others else None
+
+
+def _place(row: Any) -> str:
+    return f"{row.id} in {row.split}"
 
 
 def _twins(usable: Any, bits: int) -> list[str | None]:
@@ -86,6 +116,6 @@ def _write_offending(outcomes: list[Outcome], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["rule", "severity", "id", "value"])
-        for outcome in outcomes:
+        for outcome in (outcome for outcome in outcomes if not outcome.passed):
             for name, value in outcome.offending:
                 writer.writerow([outcome.rule.name, outcome.rule.severity, name, value])

@@ -77,21 +77,16 @@ def _for_usable(manifest: Manifest, limits: Limits) -> list[Rule]:
         ("height", f"The height is {low} to {high} pixels.", _between("height", low, high)),
         ("channels", f"There are {channels} channels.", _one_of("channels", [*limits.channels])),
         ("known_label", "The label is one of the classes.", _between("label", 0, last)),
-        ("known_split", f"The split is one of {SPLITS}.", _one_of("split", [*SPLITS])),
-        (
-            "same_file_in_two_splits",
-            "No file occurs in two splits.",
-            _between("splits_with_file", 1, 1),
-        ),
+        ("known_split", f"The split is {' or '.join(SPLITS)}.", _one_of("split", [*SPLITS])),
+        ("same_file_in_two_splits", "No file occurs in two splits.", _empty("in_other_split")),
     ]
     warnings = [
-        ("same_file_twice", "No file occurs twice in a split.", _between("copies_in_split", 1, 1)),
-        ("same_file_two_labels", "No file has two labels.", _between("labels_of_file", 1, 1)),
+        ("same_file_twice", "No file occurs twice in a split.", _empty("in_same_split")),
+        ("same_file_two_labels", "No file has two labels.", _empty("with_other_label")),
     ]
     if (bits := limits.near_duplicate_bits) is not None:
         says = f"No image looks like another: perceptual hashes differ by more than {bits} bits."
-        unlike = Expectation("ExpectColumnValuesToBeNull", "looks_like")
-        warnings.append(("near_duplicate", says, unlike))
+        warnings.append(("near_duplicate", says, _empty("looks_like")))
     return [
         *(Rule(name, says, "critical", "usable", expect) for name, says, expect in found),
         *(Rule(name, says, "warning", "usable", expect) for name, says, expect in warnings),
@@ -109,6 +104,10 @@ def _for_classes(limits: Limits) -> list[Rule]:
         Rule("min_per_class", enough, "critical", "classes", _between("missing", 0, 0)),
         Rule("class_balance", balanced, "warning", "classes", _between("imbalance", 1, most)),
     ]
+
+
+def _empty(column: str) -> Expectation:
+    return Expectation("ExpectColumnValuesToBeNull", column)
 
 
 def _between(column: str, low: float, high: float) -> Expectation:
