@@ -1,0 +1,37 @@
+"""Concepts: the rows by k-means cluster, after near-duplicates inside clusters are dropped."""
+
+from __future__ import annotations
+
+from edgepress.curation import deduplicate, kmeans
+from edgepress.curation.blocks import Floats
+from edgepress.curation.budget import Pruned, budget, concepts
+from edgepress.curation.complexity import spread
+from edgepress.curation.job import Job
+from edgepress.curation.kmeans import Assigned
+from edgepress.curation.rows import RowFile
+from edgepress.curation.select import Groups
+
+
+class Concepts:
+    """Survivors of de-duplication with the concepts they form: centroids, sizes and d_intra."""
+
+    def __init__(self, job: Job, params: Pruned) -> None:
+        """Cluster, drop duplicates inside clusters, then let the centroids follow what is left."""
+        count = concepts(job.rows, params.concepts)
+        most = job.rows - budget(job.rows, params.keep)
+        centroids = kmeans.cluster(job, count, params.passes)
+        self.alive: RowFile | None = None
+        if params.deduplicate is not None:
+            first = kmeans.assign(job, centroids, "first")
+            sizes, _ = spread(first, count)
+            echo = deduplicate.echoes(job, first, sizes, params.duplicate_kept)
+            self.alive = deduplicate.survivors(job, echo, params.deduplicate, most)
+            centroids = kmeans.refine(job, centroids, "survivors", params.passes, self.alive)
+        self.centroids: Floats = centroids
+        self.assigned: Assigned = kmeans.assign(job, centroids, "final")
+        self.sizes, self.d_intra = spread(self.assigned, count, self.alive)
+
+    @property
+    def groups(self) -> Groups:
+        """The survivors grouped by concept."""
+        return Groups(self.assigned.concept, self.assigned.concept.rows, self.alive)

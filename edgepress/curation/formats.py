@@ -1,0 +1,280 @@
+"""Shard files: .npy, .npz and Parquet opened by their headers and read in runs of rows."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from edgepress.errors import UserError
+
+SUFFIXES = (".npy", ".npz", ".parquet")
+ID_COLUMNS = ("id", "key", "image_path")
+VECTOR_NAMES = ("embeddings", "embedding", "vectors", "vector", "arr_0")
+TYPES = {"float16": pa.float16(), "float32": pa.float32()}
+
+Halves = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of vectors [rows, width]; `offset` is where raw rows begin, None where decoded."""
+
+    path: Path
+    rows: int
+    width: int
+    dtype: str
+    offset: int | None
+    member: str
+    """Array of an .npz or column of a Parquet file; empty for .npy."""
+    pieces: tuple[int, ...]
+    """First row of each piece that decodes as a whole (a Parquet row group), and the end."""
+    stamp: tuple[int, int]
+    """Size in bytes and time of change in ns when the shard was opened."""
+    ids: tuple[Path, str] | None
+    """File and column or member of the ids, None for row numbers."""
+
+    def read(self, start: int, stop: int) -> Halves:
+        """Return rows start..stop as stored, [stop - start, width]."""
+        self.refuse_changed()
+        if self.offset is not None:
+            return self._read_raw(start, stop)
+        parts = []
+        for piece in range(len(self.pieces) - 1):
+            first, last = max(start, self.pieces[piece]), min(stop, self.pieces[piece + 1])
+            if first < last:
+                base = self.pieces[piece]
+                parts.append(_decoded(self, piece)[first - base : last - base])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _read_raw(self, start: int, stop: int) -> Halves:
+        # Read, not mapped: a file that shrinks under a mapping kills the process.
+        out = np.empty((stop - start, self.width), self.dtype)
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek((self.offset or 0) + start * self.width * out.itemsize)
+                filled = _fill(file, out)
+        except OSError as error:
+            raise UserError(f"{self.path}: row {start}: {error.strerror}; restore it") from None
+        if filled < out.nbytes:
+            row = start + filled // (self.width * out.itemsize)
+            raise UserError(f"{self.path}: row {row}: the file ends early; write the shard again")
+        return out
+
+    def refuse_changed(self) -> None:
+        """Raise UserError where the file is gone or no longer the one that was opened."""
+        if stamp(self.path) != self.stamp:
+            raise UserError(f"{self.path}: changed while it was being read; start again")
+
+
+def inspect(path: Path, ids: tuple[Path, str] | None = None) -> Shard:
+    """Open a shard by its header alone; `ids` names a companion file that holds its ids."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"{path}: expected one of {', '.join(SUFFIXES)}, or a folder of them")
+    mark = stamp(path)
+    try:
+        if suffix == ".parquet":
+            return _inspect_parquet(path, mark, ids)
+        if suffix == ".npz":
+            return _inspect_npz(path, mark, ids)
+        with path.open("rb") as file:
+            shape, dtype = _header(file, path)
+            return _raw(path, (shape, dtype, file.tell(), ""), mark, ids)
+    except (OSError, ValueError, zipfile.BadZipFile, pa.ArrowException) as error:
+        clause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: damaged or truncated ({clause}); write the shard again") from None
+
+
+def raw(path: Path, dtype: str, shape: tuple[int, int], first: int = 0) -> Shard:
+    """Describe rows first..first + shape[0] of a headerless file of vectors of our own."""
+    offset = first * shape[1] * np.dtype(dtype).itemsize
+    return Shard(path, *shape, dtype, offset, "", (0, shape[0]), stamp(path), None)
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Return size and time of change; a file that is not there is a UserError."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; restore the shard or leave it out") from None
+    return status.st_size, status.st_mtime_ns
+
+
+def _fill(file: io.RawIOBase, out: Halves) -> int:
+    view = memoryview(out.data).cast("B")
+    filled = 0
+    while filled < len(view):
+        count = file.readinto(view[filled:])
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read a .npy header and leave `file` at the first byte of the data."""
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise UserError(f"{path}: .npy version {version} is unknown; write it with numpy.save")
+    shape, fortran, dtype = read(file)
+    if fortran and len(shape) > 1 and min(shape) > 1:
+        raise UserError(f"{path}: columns come first; save numpy.ascontiguousarray of it")
+    return shape, dtype
+
+
+def _raw(
+    path: Path,
+    found: tuple[tuple[int, ...], np.dtype[Any], int, str],
+    mark: tuple[int, int],
+    ids: tuple[Path, str] | None,
+) -> Shard:
+    shape, dtype, offset, member = found
+    _refuse_shape(path, shape, dtype)
+    missing = offset + shape[0] * shape[1] * dtype.itemsize - mark[0]
+    if missing > 0:
+        whole = (mark[0] - offset) // (shape[1] * dtype.itemsize)
+        raise UserError(
+            f"{path}: row {max(whole, 0)}: truncated, {missing} bytes are missing of "
+            f"{shape[0]} rows; write the shard again"
+        )
+    return Shard(path, shape[0], shape[1], dtype.name, offset, member, (0, shape[0]), mark, ids)
+
+
+def _refuse_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if len(shape) != 2 or shape[1] == 0:
+        raise UserError(f"{path}: expected an array [rows, width], got shape {list(shape)}")
+    if dtype.name not in TYPES or not dtype.isnative:
+        raise UserError(f"{path}: expected float16 or float32, got {dtype}; cast it and save again")
+    if shape[0] == 0:
+        raise UserError(f"{path}: holds no rows; leave the shard out")
+
+
+def _inspect_npz(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | None) -> Shard:
+    with zipfile.ZipFile(path) as archive:
+        names = {Path(info.filename).stem: info for info in archive.infolist()}
+        known = [name for name in VECTOR_NAMES if name in names]
+        if not known:
+            raise UserError(
+                f"{path}: none of {', '.join(VECTOR_NAMES)} is in it, only "
+                f"{', '.join(names) or 'nothing'}; save the array under one of these names"
+            )
+        info = names[known[0]]
+        if ids is None and "ids" in names:
+            ids = (path, "ids")
+        with archive.open(info) as member:
+            shape, dtype = _header(member, path)
+            header = member.tell()
+        if info.compress_type == zipfile.ZIP_STORED:
+            offset = _data_offset(path, info.header_offset) + header
+            return _raw(path, (shape, dtype, offset, known[0]), mark, ids)
+    _refuse_shape(path, shape, dtype)
+    rows, width = shape
+    return Shard(path, rows, width, dtype.name, None, known[0], (0, rows), mark, ids)
+
+
+def _data_offset(path: Path, header_offset: int) -> int:
+    """Return where a stored zip member's bytes begin: its local header gives two lengths."""
+    with path.open("rb") as file:
+        file.seek(header_offset + 26)
+        name, extra = struct.unpack("<HH", file.read(4))
+    return header_offset + 30 + int(name) + int(extra)
+
+
+def _inspect_parquet(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | None) -> Shard:
+    with pq.ParquetFile(path) as file:
+        schema, meta = file.schema_arrow, file.metadata
+        lists = [field.name for field in schema if _is_vector(field.type)]
+        named = [name for name in VECTOR_NAMES if name in lists] or lists
+        if not named:
+            raise UserError(f"{path}: no column of float16 or float32 lists; add one")
+        kind = schema.field(named[0]).type
+        groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+        pieces = tuple(np.concatenate([[0], np.cumsum(groups)]).astype(int).tolist())
+        width = (
+            kind.list_size if pa.types.is_fixed_size_list(kind) else _first_width(file, named[0])
+        )
+    columns = [name for name in ID_COLUMNS if name in schema.names]
+    if ids is None and columns:
+        ids = (path, columns[0])
+    dtype = np.dtype(kind.value_type.to_pandas_dtype())
+    _refuse_shape(path, (meta.num_rows, width), dtype)
+    return Shard(path, meta.num_rows, width, dtype.name, None, named[0], pieces, mark, ids)
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    listed = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    listed = listed or pa.types.is_large_list(kind)
+    return bool(listed and pa.types.is_floating(kind.value_type))
+
+
+def _first_width(file: pq.ParquetFile, column: str) -> int:
+    for batch in file.iter_batches(batch_size=1, columns=[column]):
+        first = batch.column(0)[0].as_py()
+        return len(first) if first else 1
+    return 1
+
+
+_last = threading.local()
+
+
+def _decoded(shard: Shard, piece: int) -> Halves:
+    """Decode one piece, remembering the thread's last: neighbouring runs of rows share a piece."""
+    key = (shard.path, shard.stamp, piece)
+    if getattr(_last, "key", None) != key:
+        _last.key, _last.rows = None, None
+        _last.rows = _decode(shard, piece)
+        _last.key = key
+    rows: Halves = _last.rows
+    return rows
+
+
+def _decode(shard: Shard, piece: int) -> Halves:
+    try:
+        if shard.path.suffix.lower() == ".npz":
+            with np.load(shard.path, allow_pickle=False) as archive:
+                vectors: Halves = archive[shard.member]
+                return vectors
+        with pq.ParquetFile(shard.path) as file:
+            column = file.read_row_group(piece, columns=[shard.member]).column(0).combine_chunks()
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
+        clause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        row = shard.pieces[piece]
+        raise UserError(f"{shard.path}: row {row} on: cannot be decoded ({clause})") from None
+    return _rectangle(shard, piece, column)
+
+
+def _rectangle(shard: Shard, piece: int, column: pa.Array) -> Halves:
+    base = shard.pieces[piece]
+    if column.null_count:
+        row = base + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise UserError(f"{shard.path}: row {row}: the vector is missing; drop or fill the row")
+    if not pa.types.is_fixed_size_list(column.type):
+        widths = column.value_lengths().to_numpy()
+        odd = np.flatnonzero(widths != shard.width)
+        if odd.size:
+            first = int(odd[0])
+            raise UserError(
+                f"{shard.path}: row {base + first}: {widths[first]} wide, the first row "
+                f"{shard.width}; all vectors must be of one width"
+            )
+    values = column.flatten()
+    if values.null_count:
+        nulls = values.is_null().to_numpy(zero_copy_only=False)
+        row = base + int(np.flatnonzero(nulls)[0]) // shard.width
+        raise UserError(f"{shard.path}: row {row}: a component is missing; drop or fill the row")
+    flat: Halves = values.to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), shard.width)

@@ -1,0 +1,106 @@
+"""Ids of rows: streamed in the order of the vectors, and checked to be complete and unique."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from edgepress.curation.formats import ID_COLUMNS, Shard
+from edgepress.curation.rows import RowFile
+from edgepress.curation.shards import Shards
+from edgepress.errors import UserError
+
+BATCH = 1 << 16
+_BUCKET = 1 << 22
+
+
+def stream(shards: Shards) -> Iterator[tuple[int, pa.Array]]:
+    """Yield (first global row, ids) in order; row numbers, int64, where the shards bring no ids."""
+    for start, part in zip(shards.starts, shards.parts, strict=False):
+        if part.ids is None:
+            for first in range(0, part.rows, BATCH):
+                last = min(first + BATCH, part.rows)
+                yield start + first, pa.array(np.arange(start + first, start + last))
+        else:
+            yield from _named(part, start)
+
+
+def refuse_repeats(shards: Shards, scratch: Path) -> None:
+    """Raise UserError where an id is missing or repeated; memory does not grow with the rows.
+
+    Hashes of the ids are written to `scratch` and compared one share of their range at a time.
+    """
+    if shards.parts[0].ids is None:
+        return
+    hashes = RowFile(scratch, np.dtype(np.int64), shards.rows)
+    for start, names in stream(shards):
+        marks = np.fromiter(map(hash, names.to_pylist()), np.int64, len(names))
+        hashes.write(start, marks)
+    shares = -(-shards.rows // _BUCKET)
+    for share in range(shares):
+        found = [marks[marks % shares == share] for _, marks in hashes.chunks()]
+        ordered = np.sort(np.concatenate(found))
+        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+        for mark in np.unique(repeated):
+            _refuse_if_equal(shards, hashes, int(mark))
+
+
+def _refuse_if_equal(shards: Shards, hashes: RowFile, mark: int) -> None:
+    """Tell a repeated id from two ids that merely share a hash."""
+    rows = {
+        start + int(row)
+        for start, marks in hashes.chunks()
+        for row in np.flatnonzero(marks == mark)
+    }
+    seen: dict[str, int] = {}
+    for start, names in stream(shards):
+        for row in sorted(row for row in rows if start <= row < start + len(names)):
+            name = names[row - start].as_py()
+            if name in seen:
+                raise UserError(
+                    f"{shards.where(row)}: id {name!r} repeats that of {shards.where(seen[name])}; "
+                    "ids must be unique"
+                )
+            seen[name] = row
+
+
+def _named(part: Shard, start: int) -> Iterator[tuple[int, pa.Array]]:
+    path, column = part.ids or (part.path, "")
+    done = 0
+    for names in _batches(path, column):
+        if names.null_count:
+            missing = np.flatnonzero(names.is_null().to_numpy(zero_copy_only=False))
+            raise UserError(f"{path}: row {done + int(missing[0])}: the id is missing; fill it in")
+        yield start + done, names
+        done += len(names)
+    if done != part.rows:
+        raise UserError(f"{path}: {done} ids for the {part.rows} rows of {part.path}; one per row")
+
+
+def _batches(path: Path, column: str) -> Iterator[pa.Array]:
+    try:
+        if path.suffix.lower() == ".npz":
+            yield pa.array(_strings(path, column), pa.string())
+            return
+        with pq.ParquetFile(path) as file:
+            name = column or next((n for n in ID_COLUMNS if n in file.schema_arrow.names), "")
+            if not name:
+                raise UserError(f"{path}: no column {', '.join(ID_COLUMNS)}; name the ids so")
+            for batch in file.iter_batches(batch_size=BATCH, columns=[name]):
+                yield batch.column(0).cast(pa.string())
+    except (OSError, ValueError, pa.ArrowException) as error:
+        clause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: ids cannot be read ({clause}); write the file again") from None
+
+
+def _strings(path: Path, member: str) -> npt.NDArray[np.str_]:
+    with np.load(path, allow_pickle=False) as archive:
+        names = archive[member]
+    if names.ndim != 1 or names.dtype.kind not in "USiu":
+        raise UserError(f"{path}: {member}: expected a list of strings, got {names.dtype}")
+    return np.asarray(names.astype(str))

@@ -1,0 +1,29 @@
+"""Uniform concepts: every concept gets the same share of the budget, as far as its rows go."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from edgepress.curation.budget import Pruned
+from edgepress.curation.clusters import Concepts
+from edgepress.curation.complexity import shares
+from edgepress.curation.job import Job
+from edgepress.curation.outcome import Numbers, Outcome
+from edgepress.curation.shareout import share_out
+
+
+class Params(Pruned):
+    """Parameters of uniform concepts."""
+
+    method: Literal["uniform_concepts"]
+
+
+def select(job: Job, *, params: Params) -> Outcome:
+    """Share the budget out evenly over the concepts that have rows."""
+    found = Concepts(job, params)
+    probability = shares(np.zeros(len(found.sizes)), found.sizes, 1.0)
+    quotas, reason = share_out(job, found, probability, params)
+    numbers = Numbers(found.sizes, quotas, found.d_intra, None, probability)
+    return Outcome(job, reason, found.assigned, numbers)
