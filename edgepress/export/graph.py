@@ -20,6 +20,7 @@ from edgepress.export.job import ExportJob
 
 INPUT = "input"
 OUTPUT = "logits"
+_WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Scheme:
     """Weights in 7 bit, so that sums of two products fit 16 bit on CPUs without VNNI."""
     int32_bias: bool
     """Biases as int32 with the scale of input times weight, rather than float."""
+    only_weighted_inputs: bool
+    """Q/DQ before layers with weights and nowhere else, rather than around every layer."""
 
 
 def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
@@ -76,9 +79,10 @@ def quantize(model: Any, images: npt.NDArray[np.float32], scheme: Scheme, per_ch
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory() as folder:
-        prepared, quantized = Path(folder, "float.onnx"), Path(folder, "qdq.onnx")
+        source, prepared, quantized = (Path(folder, f"{step}.onnx") for step in ("f", "p", "q"))
+        source.write_bytes(model.SerializeToString())
         # Shapes are static: ONNX's own inference finds them all, and the symbolic one costs 9 s.
-        quant_pre_process(model, prepared, skip_symbolic_shape=True)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
             quantized,
@@ -88,7 +92,11 @@ def quantize(model: Any, images: npt.NDArray[np.float32], scheme: Scheme, per_ch
             reduce_range=scheme.reduce_range,
             activation_type=QuantType.QInt8 if scheme.signed_activations else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            op_types_to_quantize=_WEIGHTED if scheme.only_weighted_inputs else None,
             extra_options={
+                "OpTypesToExcludeOutputQuantization": (
+                    _WEIGHTED if scheme.only_weighted_inputs else []
+                ),
                 "ActivationSymmetric": scheme.symmetric_activations,
                 "WeightSymmetric": True,
                 "QuantizeBias": scheme.int32_bias,

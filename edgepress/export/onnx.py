@@ -20,7 +20,11 @@ from edgepress.records.exported import Exported
 
 _FILE = "model.onnx"
 _ANY_CPU = Scheme(
-    signed_activations=False, symmetric_activations=False, reduce_range=True, int32_bias=True
+    signed_activations=False,
+    symmetric_activations=False,
+    reduce_range=True,
+    int32_bias=True,
+    only_weighted_inputs=False,
 )
 
 

@@ -58,18 +58,19 @@ def _read(openvino: Any, job: ExportJob) -> Any:
 
 def _quantize(model: Any, job: ExportJob) -> Any:
     import nncf
+    from nncf.quantization import advanced_parameters as advanced
 
     images = job.calibration_images()
     nncf.set_log_level(logging.ERROR)
-    per_channel = nncf.QuantizationParameters(per_channel=job.quantized.recipe.per_channel)
+    per_channel = advanced.QuantizationParameters(per_channel=job.quantized.recipe.per_channel)
     return nncf.quantize(
         model,
         nncf.Dataset(list(images[:, None])),
         preset=nncf.QuantizationPreset.MIXED,
         target_device=nncf.TargetDevice.CPU,
         subset_size=len(images),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            overflow_fix=nncf.OverflowFix.ENABLE, weights_quantization_params=per_channel
+        advanced_parameters=advanced.AdvancedQuantizationParameters(
+            overflow_fix=advanced.OverflowFix.ENABLE, weights_quantization_params=per_channel
         ),
     )
 

@@ -25,7 +25,6 @@ class CalibrationSet:
 
     ids: tuple[str, ...]
     sha256: tuple[str, ...]
-    labels: tuple[int, ...]
     images: npt.NDArray[np.float32]
     """Preprocessed, [N, C, H, W]."""
     spec: InputSpec
@@ -56,7 +55,6 @@ def collect(images: ImageSet, spec: InputSpec, count: int) -> CalibrationSet:
     return CalibrationSet(
         ids=tuple(images.ids[index] for index in chosen),
         sha256=tuple(images.sha256[index] for index in chosen),
-        labels=tuple(int(images.labels[index]) for index in chosen),
         images=normalise(pixels, spec),
         spec=spec,
     )
