@@ -20,6 +20,10 @@ REPORT_PORT ?= 8000
 TESTS ?= tests
 WORKERS ?= 2
 
+# What stages call `python` is this one.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A Prefect flow without a server starts one for itself, which takes a while on a small machine.
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 # Nothing a dependency does may phone home.
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import Field
+
 from edgepress.errors import UserError, nearest
 from edgepress.methods import module, names, resolve
 from edgepress.params import Config, lookup, read_yaml, validate
@@ -31,10 +33,11 @@ METHODS: dict[str, str] = {
 
 MODELS: dict[str, str] = {
     "ingest": "edgepress.data.ingestion:Rules",
-    "check": "edgepress.data.expectations:Rules",
+    "check": "edgepress.data.rules:Limits",
     "input": "edgepress.records.inputs:InputSpec",
     "validate": "edgepress.devices.protocol:Protocol",
     "gates": "edgepress.devices.gates:Gates",
+    "register": "edgepress.sections:Registry",
 }
 """Key of a section -> module:class of its model; entries of METHODS inside it are left out."""
 
@@ -50,12 +53,23 @@ SECTIONS = (
 
 
 class Route(Config):
-    """How a target is reached: who writes its file, and which target it has to beat."""
+    """How a target is reached: the words of its key apart, as dvc.yaml needs them, and the rest."""
 
+    runtime: str
+    """The second word of the key."""
+    precision: str
+    """The third word of the key, an entry of the section `quantize`."""
     export: str
     """An entry of the section `export`."""
     baseline: str
     """A key of `targets`; itself for the baseline."""
+
+
+class Registry(Config):
+    """Where released models are kept."""
+
+    tracking_uri: str = Field(min_length=1)
+    """MLflow's address, for example sqlite:///mlflow.db; MLFLOW_TRACKING_URI overrides it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,6 +163,12 @@ def _target(tree: dict[str, Any], key: str, where: str) -> None:
     place = f"{where}: targets.{key}"
     target = Target.parse(key)
     route = validate(Route, tree["targets"][key], where, f"targets.{key}")
+    for name, word, what in (
+        (route.runtime, target.runtime, "runtime"),
+        (route.precision, target.precision, "precision"),
+    ):
+        if name != word:
+            raise UserError(f"{place}: {what}: {name!r} is not the key's own word {word!r}")
     for name, known, what in (
         (route.export, _entries(tree, "export"), "export"),
         (route.baseline, _entries(tree, "targets"), "baseline"),

@@ -14,7 +14,7 @@ _EDGE = re.compile(r'^"(?P<upstream>[^"]+)" -> "(?P<stage>[^"]+)";$')
 
 
 class GraphError(RuntimeError):
-    """DVC could not read its own pipeline; the message is its last line."""
+    """DVC could not read its own pipeline; the message is its own, in one line."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Graph:
     @classmethod
     def read(cls) -> Graph:
         """Ask `dvc` for the graph of the working directory."""
-        stages = set(_dvc("stage", "list", "--name-only").split())
-        return cls.parse(_dvc("dag", "--dot"), stages)
+        return cls.parse(_dvc("dag", "--dot"))
 
     @classmethod
-    def parse(cls, dot: str, stages: Collection[str]) -> Graph:
-        """Read the graph from `dvc dag --dot`, leaving out files tracked by `dvc add`."""
-        needs: dict[str, set[str]] = {stage: set() for stage in sorted(stages)}
+    def parse(cls, dot: str) -> Graph:
+        """Read the graph from `dvc dag --dot`, leaving out data files tracked by `dvc add`."""
+        needs: dict[str, set[str]] = {}
         for line in dot.splitlines():
-            if (node := _NODE.match(line)) and node["node"] in stages:
+            if node := _NODE.match(line):
                 needs.setdefault(node["node"], set())
-            elif (edge := _EDGE.match(line)) and {edge["upstream"], edge["stage"]} <= set(stages):
-                needs[edge["stage"]].add(edge["upstream"])
-        return cls({stage: frozenset(upstream) for stage, upstream in needs.items()})
+            elif edge := _EDGE.match(line):
+                needs.setdefault(edge["stage"], set()).add(edge["upstream"])
+        files = {node for node in needs if node.endswith(".dvc")}
+        return cls({s: frozenset(up - files) for s, up in needs.items() if s not in files})
 
     def only(self, patterns: Collection[str]) -> Graph:
         """Keep the stages whose name matches a pattern; what they need is taken to be there."""

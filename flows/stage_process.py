@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import psutil
@@ -73,7 +74,9 @@ def stream(
     command: list[str], timeout_s: float, say: Callable[[str], object]
 ) -> tuple[int | None, list[str]]:
     """Run a process to its end; return its exit code (None when stopped for time) and its lines."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # Stages call `python`: the one that runs this flow, wherever the flow was started from.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
