@@ -9,7 +9,7 @@ from edgepress.report.run import StageRun
 
 _SINGLE_WIDTH, _SINGLE_HEIGHT, _THIN = 78, 42, 24
 _GAP_X, _GAP_Y, _MARGIN, _HEADING = 16, 6, 4, 20
-_CHARACTER, _TIME_WIDTH, _PADDING = 6.3, 48, 18
+_CHARACTER, _TIME_WIDTH, _PADDING = 7.1, 44, 18
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""Register every target's model; the gates alone move its champion: `python -m stages.register`.
+
+`python -m stages.register rollback TARGET` swaps the target's champion with the previous one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+
+from edgepress.errors import UserError
+from edgepress.params import Config
+from edgepress.records.manifest import Manifest
+from edgepress.records.record import write_atomically
+from stages.gather import MANIFEST, gather
+from stages.lineage import Lock
+from stages.releases import releases, stage_logs
+from stages.stage import Stage, main
+from stages.tracking import Store
+
+
+class Params(Config):
+    """Where the registry is."""
+
+    tracking_uri: str
+    """MLflow's address, for example sqlite:///mlflow.db; MLFLOW_TRACKING_URI overrides it."""
+
+
+def work(stage: Stage) -> None:
+    """Log the run's stages, register what was measured, write data/registered."""
+    run, lock = gather(stage), Lock.read()
+    logs, offers = stage_logs(run, lock), releases(run, lock)
+    store = open_store(stage)
+    digests = "".join(log.digest for log in logs) + run.provenance.params_sha256
+    dirty = str(run.provenance.dirty).lower()
+    tags = {"git.commit": run.provenance.commit or "none", "git.dirty": dirty}
+    runs = store.log_stages(hashlib.sha256(digests.encode()).hexdigest(), logs, tags)
+    data = Manifest.read(MANIFEST).table_sha256[:32]
+    answers = {}
+    for offer in offers:
+        run_id = runs.get(f"validate@{offer.key}")
+        if run_id is None:
+            raise UserError(f"metrics/validate-{offer.key}.json: file not found; validate it again")
+        store.log_dataset(run_id, data, str(MANIFEST))
+        answers[offer.key] = (offer, store.register(offer, run_id, data))
+    with stage.output("data/registered") as folder:
+        held = {
+            key: {
+                "name": answer.name,
+                "version": answer.version,
+                "model_id": answer.model_id,
+                "outcome": offer.outcome,
+                "aliases": dict(answer.aliases),
+                "audit": list(answer.audit),
+            }
+            for key, (offer, answer) in answers.items()
+        }
+        text = json.dumps({"schema_version": 1, "targets": held}, indent=2)
+        write_atomically(folder / "registered.json", text + "\n")
+    stage.metrics(
+        registered=len(answers),
+        created=sum(answer.created for _, answer in answers.values()),
+        promoted=sum(answer.promoted for _, answer in answers.values()),
+        champions=sum("champion" in answer.aliases for _, answer in answers.values()),
+        unmeasured=len(run.targets) - len(answers),
+    )
+
+
+def rollback(stage: Stage) -> None:
+    """Swap champion and previous of the target named by the stage's key."""
+    bad, good = open_store(stage).rollback(str(stage.key))
+    sys.stdout.write(f"{stage.key}: champion is version {good} again, version {bad} is previous\n")
+
+
+def open_store(stage: Stage) -> Store:
+    """Open the store of params.yaml, or the one the environment names."""
+    params = stage.section(Params, "register")
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or params.tracking_uri
+    return Store(uri, str(stage.raw("project")))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["rollback"]:
+        del sys.argv[1]
+        main("rollback", rollback, keyed=True)
+    else:
+        main("register", work)

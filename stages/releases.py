@@ -1,0 +1,194 @@
+"""What the registry is told: a log per stage execution and a release per measured target."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgepress.records.exported import Exported
+from edgepress.records.measurement import Interval, Measurement
+from edgepress.records.record import sha256_file, sha256_folder
+from edgepress.records.verdict import Outcome, Verdicts
+from edgepress.report.cards import card
+from edgepress.report.run import Epoch, Run, TargetRun
+from stages.gather import CHAIN, read_metrics
+from stages.lineage import Lock
+
+Curve = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class StageLog:
+    """One stage execution; `digest` is the same only for the very same execution."""
+
+    title: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """Name -> (epoch, value) pairs."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything the log holds, the seconds it took included."""
+        held = [self.title, dict(self.params), dict(self.metrics)]
+        return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Release:
+    """One target's files with what was measured on them and what the gates said."""
+
+    key: str
+    folder: Path
+    """The export: its files and exported.json."""
+    exported: Exported
+    documents: Mapping[str, str]
+    """File name -> text of what is stored beside the export."""
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    content: str
+    """Hash of export and measurement: the identity of a version."""
+    outcome: Outcome
+    reasons: str
+    """Why it did not pass, empty if it did."""
+
+
+def stage_logs(run: Run, lock: Lock) -> list[StageLog]:
+    """Return a log of every execution that left metrics."""
+    histories = {CHAIN[model.name]: model.history for model in run.models}
+    logs = []
+    for stage in run.stages:
+        found = read_metrics(stage.title.replace("@", "-")) if stage.seconds is not None else {}
+        if found:
+            logs.append(
+                StageLog(
+                    title=stage.title,
+                    params={name: _text(value) for name, value in _params(lock, stage.title)},
+                    metrics=dict(_numbers(found)),
+                    curves=_curves(histories.get(stage.name, ())),
+                )
+            )
+    return logs
+
+
+def releases(run: Run, lock: Lock) -> list[Release]:
+    """Return a release for every target that was exported, measured and judged."""
+    found = []
+    for target in run.targets:
+        if target.exported and target.measurement and target.verdicts:
+            records = (target.exported, target.measurement, target.verdicts)
+            found.append(_release(run, target, records, lock))
+    return found
+
+
+def _release(
+    run: Run, target: TargetRun, records: tuple[Exported, Measurement, Verdicts], lock: Lock
+) -> Release:
+    exported, measurement, verdicts = records
+    folder = Path("data/exported") / target.key
+    measured = Path("data/measured") / target.key
+    exported_sha256 = sha256_folder(folder)
+    measurement_sha256 = sha256_file(measured / Measurement.file_name)
+    refused = [
+        f"{verdict.gate}: {verdict.outcome}: {verdict.reason}"
+        for verdict in verdicts.verdicts
+        if verdict.outcome != "pass"
+    ]
+    return Release(
+        key=target.key,
+        folder=folder,
+        exported=exported,
+        documents={
+            Measurement.file_name: measurement.model_dump_json(indent=2),
+            Verdicts.file_name: verdicts.model_dump_json(indent=2),
+            "card.md": card(run, target),
+        },
+        metrics=dict(_measured(measurement)),
+        params={**target.target.model_dump(), "format": exported.format},
+        tags={
+            "exported.sha256": exported_sha256,
+            "measurement.sha256": measurement_sha256,
+            **_lineage(run, exported, measurement),
+            **{f"dvc.{path}": md5 for path, md5 in lock.ancestry(f"validate@{target.key}").items()},
+        },
+        content=hashlib.sha256(f"{exported_sha256} {measurement_sha256}".encode()).hexdigest(),
+        outcome=verdicts.outcome,
+        reasons="; ".join(refused),
+    )
+
+
+def _lineage(run: Run, exported: Exported, measurement: Measurement) -> dict[str, str]:
+    return {
+        "git.commit": run.provenance.commit or "none",
+        "git.dirty": str(run.provenance.dirty).lower(),
+        "params.sha256": run.provenance.params_sha256,
+        "bundle.sha256": exported.bundle_sha256,
+        "calibration.sha256": exported.calibration_sha256 or "none",
+        "machine": measurement.conditions.machine,
+        "emulated": str(measurement.conditions.emulated).lower(),
+    }
+
+
+def _measured(found: Measurement) -> Iterator[tuple[str, float]]:
+    yield "size_bytes", float(found.size_bytes)
+    if found.accuracy is not None:
+        yield from _interval("accuracy", found.accuracy.top1)
+        yield from _interval("drop_points", found.accuracy.drop_points)
+    if found.parity is not None:
+        yield "parity.cosine", found.parity.cosine
+        yield "parity.max_abs", found.parity.max_abs
+        yield "parity.top1_agreement", found.parity.top1_agreement
+    if found.latency is not None:
+        yield from _interval("latency_ms.p50", found.latency.p50_ms)
+        yield from _interval("latency_ms.p90", found.latency.p90_ms)
+        if found.latency.p99_ms is not None:
+            yield from _interval("latency_ms.p99", found.latency.p99_ms)
+        if found.latency.speedup is not None:
+            yield from _interval("speedup", found.latency.speedup)
+    if found.peak_memory_mb is not None:
+        yield "peak_memory_mb", found.peak_memory_mb
+    if found.energy.millijoules is not None:
+        yield f"energy_mj.{found.energy.status}", found.energy.millijoules
+
+
+def _interval(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
+    yield name, interval.value
+    yield f"{name}.low", interval.low
+    yield f"{name}.high", interval.high
+
+
+def _params(lock: Lock, title: str) -> Iterator[tuple[str, Any]]:
+    for name, value in lock.params(title).items():
+        yield from _leaves(name, value)
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for inner, below in value.items():
+            yield from _leaves(f"{name}.{inner}", below)
+    else:
+        yield name, value
+
+
+def _numbers(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in tree.items():
+        for path, leaf in _leaves(name, value):
+            if isinstance(leaf, int | float) and not isinstance(leaf, bool):
+                yield path, float(leaf)
+
+
+def _curves(history: tuple[Epoch, ...]) -> dict[str, Curve]:
+    found: dict[str, list[tuple[int, float]]] = {}
+    for epoch in history:
+        for name, value in epoch.model_dump(exclude={"epoch"}, exclude_none=True).items():
+            found.setdefault(f"curve.{name}", []).append((epoch.epoch, float(value)))
+    return {name: tuple(points) for name, points in found.items()}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,281 @@
+"""The registry as MLflow holds it, read back through its own client from a real SQLite store."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+
+from edgepress.errors import UserError
+from stages import register, tracking
+from stages.stage import Stage
+
+PASSED = "x86_64-onnxruntime-fp32"
+FAILED = "x86_64-onnxruntime-int8"
+AWAY = "jetson-tensorrt-fp32"
+
+
+def tree() -> Any:
+    """The builders of conftest.py, which importlib mode does not put on the path."""
+    return next(
+        module
+        for module in list(sys.modules.values())
+        if str(getattr(module, "__file__", "")).endswith("tests/stages/conftest.py")
+    )
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite store with its tables; making them takes longer than any test."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def run(finished: Path, empty_store: Path) -> Iterator[Path]:
+    shutil.copy(empty_store, finished / "mlflow.db")
+    # MLflow keeps a store open by its address, so each test needs an address of its own.
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["register"]["tracking_uri"] = f"sqlite:///{finished}/mlflow.db"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    yield finished
+    mlflow.set_tracking_uri("")
+
+
+def go() -> dict[str, Any]:
+    """Run the stage as its command does and return registered.json's targets."""
+    stage = Stage("register")
+    register.work(stage)
+    stage.finish(0.0)
+    text = Path("data/registered/registered.json").read_text(encoding="utf-8")
+    return dict(json.loads(text)["targets"])
+
+
+def client() -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
+
+
+def experiment() -> str:
+    return str(client().get_experiment_by_name("digits").experiment_id)
+
+
+def versions(key: str) -> list[Any]:
+    return list(client().search_model_versions(f"name = 'digits.{key}'"))
+
+
+def test_aliases_follow_the_verdict_when_targets_are_registered(run: Path) -> None:
+    targets = go()
+    assert targets[PASSED]["aliases"] == {"candidate": "1", "champion": "1"}
+    assert targets[FAILED]["aliases"] == {"candidate": "1"}
+    assert targets[AWAY]["aliases"] == {"candidate": "1"}
+    for key, outcome in ((PASSED, "pass"), (FAILED, "fail"), (AWAY, "not-run")):
+        assert (
+            client().get_registered_model(f"digits.{key}").aliases
+            == {alias: int(number) for alias, number in targets[key]["aliases"].items()}
+            or targets[key]["aliases"]
+        )
+        version = client().get_model_version_by_alias(f"digits.{key}", "candidate")
+        assert version.tags["gate"] == outcome
+    refused = client().get_model_version_by_alias(f"digits.{FAILED}", "candidate")
+    assert refused.tags["reasons"] == "speedup: fail: 0.80 times FP32: ship FP32"
+    metrics = json.loads(Path("metrics/register.json").read_text())
+    assert (metrics["created"], metrics["promoted"], metrics["registered"]) == (3, 1, 3)
+
+
+def test_champion_downloads_whole_when_asked_for_by_alias(run: Path) -> None:
+    go()
+    place = Path(mlflow.artifacts.download_artifacts(f"models:/digits.{PASSED}@champion"))
+    original = run / "data/exported" / PASSED / "model.onnx"
+    assert (place / "model.onnx").read_bytes() == original.read_bytes()
+    names = {path.name for path in place.iterdir()}
+    assert {"exported.json", "measurement.json", "verdicts.json", "card.md", "MLmodel"} <= names
+    info = mlflow.models.get_model_info(f"models:/digits.{PASSED}@champion")
+    assert info.signature.inputs.inputs[0].shape == (1, 1, 16, 16)
+    assert info.signature.outputs.inputs[0].shape == (1, 2)
+
+
+def test_logged_model_holds_hardware_metrics_and_lineage_when_registered(run: Path) -> None:
+    targets = go()
+    model = client().get_logged_model(targets[FAILED]["model_id"])
+    metrics = {metric.key: metric for metric in model.metrics}
+    assert metrics["latency_ms.p50"].value == pytest.approx(0.4)
+    assert metrics["speedup.low"].value == pytest.approx(0.72)
+    manifest = json.loads((run / "data/manifest/manifest.json").read_text())
+    assert metrics["accuracy"].dataset_digest == manifest["table_sha256"][:32]
+    assert metrics["accuracy"].dataset_name == "digits"
+    assert model.params["precision"] == "int8"
+    assert model.tags["calibration.sha256"] == "c" * 64
+    assert model.tags[f"dvc.data/measured/{FAILED}"] == "f" * 32
+    assert model.tags["dvc.data/manifest"].endswith(".dir")
+    assert len(model.tags["params.sha256"]) == 64
+    found = client().search_logged_models(
+        [experiment()], "params.device = 'x86_64' AND metrics.`latency_ms.p50` < 5"
+    )
+    assert {each.name for each in found} == {PASSED, FAILED}
+
+
+def test_runs_hold_params_metrics_and_curves_when_stages_ran(run: Path) -> None:
+    go()
+    found = client().search_runs([experiment()], "tags.stage = 'train'")
+    assert len(found) == 1
+    train = found[0]
+    assert train.data.params["train.recipe.epochs"] == "12"
+    assert train.data.metrics["test_accuracy"] == 0.97
+    history = client().get_metric_history(train.info.run_id, "curve.val_accuracy")
+    assert [(point.step, point.value) for point in history] == [
+        (1, pytest.approx(0.7)),
+        (2, pytest.approx(0.85)),
+        (3, pytest.approx(0.9)),
+    ]
+    parent = client().get_run(train.data.tags["mlflow.parentRunId"])
+    assert parent.data.tags["stage.train"] == train.info.run_id
+    assert parent.data.tags["git.dirty"] in ("true", "false")
+
+
+def test_nothing_is_made_twice_when_the_same_content_comes_again(run: Path) -> None:
+    first, runs = go(), len(client().search_runs([experiment()]))
+    assert go() == first
+    assert len(client().search_runs([experiment()])) == runs
+    assert [len(versions(key)) for key in (PASSED, FAILED, AWAY)] == [1, 1, 1]
+    assert len(client().search_logged_models([experiment()])) == 3
+
+
+def test_only_stages_that_ran_get_a_run_when_the_pipeline_ran_again(run: Path) -> None:
+    go()
+    before = len(client().search_runs([experiment()]))
+    tree().write_measurement(run, PASSED, "pass", p50=0.3)
+    go()
+    # The new parent and the one execution of validate.
+    assert len(client().search_runs([experiment()])) == before + 2
+
+
+def test_champion_becomes_previous_when_a_new_version_passes(run: Path) -> None:
+    go()
+    tree().write_measurement(run, PASSED, "pass", p50=0.3)
+    target = go()[PASSED]
+    assert target["aliases"] == {"candidate": "2", "champion": "2", "previous": "1"}
+    moves = [(move["alias"], move["from"], move["to"]) for move in target["audit"]]
+    assert moves == [
+        ("candidate", "", "1"),
+        ("champion", "", "1"),
+        ("candidate", "1", "2"),
+        ("previous", "", "1"),
+        ("champion", "1", "2"),
+    ]
+    assert all(move["by"] and move["at"].endswith("+00:00") for move in target["audit"])
+
+
+@pytest.mark.parametrize("outcome", ["fail", "not-run"])
+def test_champion_stays_when_the_new_version_does_not_pass(run: Path, outcome: str) -> None:
+    go()
+    tree().write_target(run, PASSED, outcome, b"other weights")
+    target = go()[PASSED]
+    assert target["aliases"] == {"candidate": "2", "champion": "1"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "log_batch",
+        "log_model_artifacts",
+        "create_model_version",
+        "set_registered_model_tag",
+        "set_registered_model_alias",
+    ],
+)
+def test_registration_is_completed_without_doubles_when_killed_half_way(
+    run: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    real = getattr(mlflow.MlflowClient, method)
+
+    def die_after(self: Any, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, method, die_after)
+        with pytest.raises(Killed):
+            go()
+    assert not Path("data/registered").exists()
+    target = go()[PASSED]
+    assert target["aliases"] == {"candidate": "1", "champion": "1"}
+    assert [move["alias"] for move in target["audit"]] == ["candidate", "champion"]
+    assert len(versions(PASSED)) == 1
+    models = client().search_logged_models([experiment()])
+    assert [str(model.status) for model in models] == ["READY"] * 3
+    stages = [each.data.tags.get("stage") for each in client().search_runs([experiment()])]
+    assert len(stages) == len(set(stages)) == 16
+
+
+def test_rollback_swaps_and_stays_when_the_same_content_comes_again(run: Path) -> None:
+    go()
+    tree().write_measurement(run, PASSED, "pass", p50=0.3)
+    go()
+    register.rollback(Stage("rollback", PASSED))
+    assert client().get_model_version_by_alias(f"digits.{PASSED}", "champion").version == 1
+    assert go()[PASSED]["aliases"] == {"candidate": "2", "champion": "1", "previous": "2"}
+
+
+def test_rollback_is_refused_when_there_is_no_previous(run: Path) -> None:
+    go()
+    with pytest.raises(UserError, match="needs a champion and a previous; it has"):
+        register.rollback(Stage("rollback", PASSED))
+    with pytest.raises(UserError, match="no such registered model"):
+        register.rollback(Stage("rollback", "no-such-target"))
+
+
+def test_environment_wins_when_it_names_a_store(
+    run: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(empty_store, run / "other.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{run}/other.db")
+    go()
+    assert client().get_experiment_by_name("digits") is None
+    other = mlflow.MlflowClient(f"sqlite:///{run}/other.db")
+    assert other.get_registered_model(f"digits.{PASSED}").aliases
+
+
+def test_store_is_named_when_it_cannot_be_reached(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"MLflow at http://127.0.0.1:9: .*MLFLOW_TRACKING_URI"):
+        go()
+
+
+def test_project_is_refused_when_the_registry_cannot_hold_its_name(run: Path) -> None:
+    with pytest.raises(UserError, match="project: 'a/b' may hold letters"):
+        tracking.Store("sqlite:///mlflow.db", "a/b")
+
+
+def test_unmeasured_targets_are_counted_when_validate_has_not_run(run: Path) -> None:
+    shutil.rmtree(run / "data/measured" / AWAY)
+    assert set(go()) == {PASSED, FAILED}
+    assert json.loads(Path("metrics/register.json").read_text())["unmeasured"] == 1
+
+
+def test_no_other_stage_pays_for_mlflow() -> None:
+    root = Path(str(importlib.util.find_spec("stages").origin)).parent.parent  # type: ignore[union-attr]
+    users = {
+        path.relative_to(root).as_posix()
+        for folder in ("edgepress", "stages", "flows")
+        for path in (root / folder).rglob("*.py")
+        if any(
+            line.strip().startswith(("import mlflow", "from mlflow"))
+            for line in path.read_text(encoding="utf-8").splitlines()
+        )
+    }
+    assert users == {"stages/tracking.py"}
