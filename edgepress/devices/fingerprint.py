@@ -16,16 +16,16 @@ from edgepress.records.record import write_atomically
 
 TOOLS: dict[str, tuple[str, ...]] = {
     "torch": ("torch", "torchvision", "timm", "torch-pruning"),
-    "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
+    "onnx": ("onnxruntime", "onnx", "onnxscript"),
     "openvino": ("openvino", "nncf"),
-    "litert": ("ai-edge-litert", "ai-edge-quantizer", "litert-torch"),
+    "tflite": ("ai-edge-litert", "ai-edge-quantizer", "litert-torch"),
     "coreml": ("coremltools",),
     "executorch": ("executorch", "torchao"),
     "tensorrt_rtx": ("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu13-libs", "onnx"),
     "tensorrt": ("tensorrt", "onnx", "onnxruntime"),
     "curation": ("numpy",),
 }
-"""Tool -> the packages whose versions can change what it makes; a runtime has the Target's word."""
+"""Tool -> the packages whose versions can change what it makes; an exporter's name is the key."""
 
 
 def record(folder: Path) -> list[Path]:

@@ -11,6 +11,12 @@ from edgepress.cli import main
 from edgepress.sections import problems
 
 ROOT = Path(__file__).parents[2]
+ROUTE = {
+    "runtime": "onnxruntime",
+    "precision": "int8",
+    "export": "onnx",
+    "baseline": "x86_64-onnxruntime-fp32",
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +77,18 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
         ),
         (
             "targets/x86_64-onnxrt-int8",
-            {"export": "onnx", "baseline": "x86_64-onnxruntime-fp32"},
+            {**ROUTE, "runtime": "onnxrt"},
             ["runtime 'onnxrt' is not one of"],
         ),
         (
             "targets/x86_64-onnxruntime-int4",
-            {"export": "onnx", "baseline": "x86_64-onnxruntime-fp32"},
+            {**ROUTE, "precision": "int4"},
             ["precision 'int4' is not one of"],
+        ),
+        (
+            "targets/x86_64-onnxruntime-int8/precision",
+            "fp32",
+            ["precision: 'fp32' is not the key's own word 'int8'"],
         ),
     ],
 )
