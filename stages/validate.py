@@ -8,15 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from edgepress.data.images import ImageSet
-from edgepress.devices.gates import GateParams, gates
+from edgepress.devices.gates import Gates, judge
 from edgepress.devices.latency import Plan
 from edgepress.devices.measure import Reference, measure
+from edgepress.devices.protocol import Protocol
 from edgepress.devices.subject import Subject
 from edgepress.errors import UserError
-from edgepress.params import Config, lookup
+from edgepress.params import lookup
 from edgepress.records.measurement import Measurement
 from edgepress.records.quantized import REFERENCE, Quantized
 from edgepress.records.record import sha256_file
@@ -30,33 +29,20 @@ EXPORTED = Path("data/exported")
 BATCH = 64
 
 
-class ValidateParams(Config):
-    """The `validate` section of params.yaml."""
-
-    warmup: int = Field(gt=0)
-    """Runs per warm-up window; windows follow until one is no longer faster than the one before."""
-    runs: int = Field(ge=100)
-    """Timed runs of the export, and as many of its baseline; p99 at 95 % needs 368 or more."""
-    threads: int = Field(gt=0)
-    """Threads one run may use."""
-    confidence: float = Field(gt=0.5, lt=1)
-    """Of every interval, two-sided."""
-
-
 def work(stage: Stage) -> None:
     """Read data/exported/<target> and its baseline, write data/measured/<target>."""
     target = Target.parse(str(stage.key))
-    how = stage.section(ValidateParams, "validate")
-    bounds = stage.section(GateParams, "gates")
+    how = stage.section(Protocol, "validate")
+    bounds = stage.section(Gates, "gates")
     # A target's key holds no dot, so it can be looked up beside the options it names.
     baseline = Target.parse(str(lookup(stage.raw("targets"), f"{target}.baseline", str(PARAMS))))
     subject = Subject.read(EXPORTED / str(target))
     rival = None if baseline == target else Subject.read(EXPORTED / str(baseline))
     reference, images = _truth(target)
     batches = images.batches(subject.exported.input, BATCH)
-    plan = Plan(how.warmup, how.runs, how.threads, how.confidence, stage.seed)
+    plan = Plan(**how.model_dump(), seed=stage.seed)
     measurement = measure(subject, rival, reference, batches, plan)
-    verdicts = gates(measurement, bounds, baseline)
+    verdicts = judge(measurement, bounds, baseline)
     with stage.output(f"data/measured/{target}") as folder:
         measurement.write(folder)
         verdicts.write(folder)
@@ -87,7 +73,7 @@ def _numbers(measurement: Measurement, verdicts: Verdicts) -> dict[str, Any]:
     outcomes = [verdict.outcome for verdict in verdicts.verdicts]
     counts = {name.replace("-", "_"): outcomes.count(name) for name in ("pass", "fail", "not-run")}
     latency, accuracy, parity = measurement.latency, measurement.accuracy, measurement.parity
-    numbers = {
+    numbers: dict[str, Any] = {
         "size_mb": measurement.size_bytes / 1e6,
         "peak_memory_mb": measurement.peak_memory_mb,
         "cosine": parity and parity.cosine,

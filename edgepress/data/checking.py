@@ -62,7 +62,7 @@ def _classes(manifest: Manifest, limits: Limits) -> Any:
 
 
 def _copies(usable: Any) -> dict[str, list[str | None]]:
-    """Name for each image the first copy of its file in another split, in its own, by another label.
+    """Name for each image the first copy of its file elsewhere, in its split, by another label.
 
     In its own split only the copies after the first are marked.
     """

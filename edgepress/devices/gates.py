@@ -16,7 +16,7 @@ from edgepress.records.target import Target
 from edgepress.records.verdict import Outcome, Verdict, Verdicts
 
 
-class GateParams(Config):
+class Gates(Config):
     """The `gates` section of params.yaml."""
 
     max_accuracy_drop_points: float = Field(ge=0, le=100)
@@ -33,7 +33,7 @@ class GateParams(Config):
     """The lower end of the speed-up's interval over the baseline must stay above."""
 
 
-def gates(measurement: Measurement, bounds: GateParams, baseline: Target) -> Verdicts:
+def judge(measurement: Measurement, bounds: Gates, baseline: Target) -> Verdicts:
     """Judge a measurement; the baseline itself has nothing to beat and no speed-up gate."""
     verdicts = [
         _integrity(measurement),
@@ -61,7 +61,7 @@ def _integrity(measurement: Measurement) -> Verdict:
     )
 
 
-def _parity(measurement: Measurement, bounds: GateParams) -> Verdict:
+def _parity(measurement: Measurement, bounds: Gates) -> Verdict:
     precision = measurement.target.precision
     bound = bounds.min_cosine.get(precision)
     if bound is None:
@@ -73,7 +73,7 @@ def _parity(measurement: Measurement, bounds: GateParams) -> Verdict:
     parity = measurement.parity
     if parity is None:
         return _not_run("parity", bound, "cosine", measurement.not_run)
-    return _judge(
+    return _compare(
         "parity",
         (parity.cosine, ">=", bound),
         "cosine",
@@ -82,12 +82,12 @@ def _parity(measurement: Measurement, bounds: GateParams) -> Verdict:
     )
 
 
-def _accuracy(measurement: Measurement, bounds: GateParams) -> Verdict:
+def _accuracy(measurement: Measurement, bounds: Gates) -> Verdict:
     bound, accuracy = bounds.max_accuracy_drop_points, measurement.accuracy
     if accuracy is None:
         return _not_run("accuracy", bound, "points", measurement.not_run)
     drop = accuracy.drop_points
-    return _judge(
+    return _compare(
         "accuracy",
         (drop.high, "<", bound),
         "points",
@@ -96,7 +96,7 @@ def _accuracy(measurement: Measurement, bounds: GateParams) -> Verdict:
     )
 
 
-def _latency(measurement: Measurement, bounds: GateParams) -> Verdict:
+def _latency(measurement: Measurement, bounds: Gates) -> Verdict:
     latency = measurement.latency
     if latency is None:
         return _not_run("latency", bounds.max_p99_ms, "ms", measurement.not_run)
@@ -104,7 +104,7 @@ def _latency(measurement: Measurement, bounds: GateParams) -> Verdict:
         why = f"{latency.runs} runs cannot bound p99 on this machine now; raise validate.runs"
         return _not_run("latency", bounds.max_p99_ms, "ms", {"latency": why})
     throttled = ", while the processor was throttled" if measurement.conditions.throttled else ""
-    return _judge(
+    return _compare(
         "latency",
         (latency.p99_ms.high, "<=", bounds.max_p99_ms),
         "ms",
@@ -113,19 +113,19 @@ def _latency(measurement: Measurement, bounds: GateParams) -> Verdict:
     )
 
 
-def _size(measurement: Measurement, bounds: GateParams) -> Verdict:
+def _size(measurement: Measurement, bounds: Gates) -> Verdict:
     size = measurement.size_bytes / 1e6
-    return _judge("size", (size, "<=", bounds.max_size_mb), "MB", f"{size:.3f} MB on disk")
+    return _compare("size", (size, "<=", bounds.max_size_mb), "MB", f"{size:.3f} MB on disk")
 
 
-def _memory(measurement: Measurement, bounds: GateParams) -> Verdict:
+def _memory(measurement: Measurement, bounds: Gates) -> Verdict:
     peak, bound = measurement.peak_memory_mb, bounds.max_peak_memory_mb
     if peak is None:
         return _not_run("memory", bound, "MB", measurement.not_run)
-    return _judge("memory", (peak, "<=", bound), "MB", f"a fresh process peaks at {peak:.1f} MB")
+    return _compare("memory", (peak, "<=", bound), "MB", f"a fresh process peaks at {peak:.1f} MB")
 
 
-def _speedup(measurement: Measurement, bounds: GateParams, baseline: Target) -> Verdict:
+def _speedup(measurement: Measurement, bounds: Gates, baseline: Target) -> Verdict:
     latency, bound = measurement.latency, bounds.min_speedup
     if latency is None or latency.speedup is None:
         reasons = measurement.not_run
@@ -133,7 +133,7 @@ def _speedup(measurement: Measurement, bounds: GateParams, baseline: Target) -> 
         return _not_run("speedup", bound, "times", {"speedup": why})
     ratio, own = latency.speedup, latency.p50_ms.value
     faster = ratio.low > bound
-    return _judge(
+    return _compare(
         "speedup",
         (ratio.low, ">", bound),
         "times",
@@ -145,7 +145,7 @@ def _speedup(measurement: Measurement, bounds: GateParams, baseline: Target) -> 
 Comparison = tuple[float, Literal["<", "<=", ">", ">="], float]
 
 
-def _judge(gate: str, comparison: Comparison, unit: str, reason: str) -> Verdict:
+def _compare(gate: str, comparison: Comparison, unit: str, reason: str) -> Verdict:
     value, sign, bound = comparison
     passed = {
         "<": value < bound,

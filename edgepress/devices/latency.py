@@ -32,12 +32,11 @@ _MOST_EXTENSIONS = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """How to time: what changes a latency and is not the model's doing."""
+    """A Protocol's numbers with the seed of the rounds' order."""
 
     warmup: int
-    """Runs per warm-up window; windows follow until one is no longer faster than the one before."""
     runs: int
-    """Timed runs, rounded up to whole blocks of ten; more follow where p99 needs them."""
+    """Rounded up to whole blocks of ten; more follow where p99 needs them."""
     threads: int
     confidence: float
     seed: int

@@ -51,19 +51,21 @@ class Embeddings(Record):
     """sha256 of ids.parquet."""
 
     @classmethod
-    def save(
+    def create(
         cls,
         folder: Path,
-        batches: Iterable[Floats],
+        vectors: Floats | Iterable[Floats],
         ids: Sequence[str],
         *,
-        encoder: tuple[str, str],
+        encoder: str,
+        encoder_sha256: str,
     ) -> Self:
-        """Write batches of vectors [B, D], in the order of `ids`; `encoder` is (name, sha256).
+        """Write vectors [N, D], whole or as an iterable of batches [B, D], in the order of `ids`.
 
         Batches are streamed, so memory holds one of them. Raises UserError where rows and ids do
         not agree, a batch changes width or type, or a vector is not finite.
         """
+        batches = [vectors] if isinstance(vectors, np.ndarray) else vectors
         folder.mkdir(parents=True, exist_ok=True)
         _refuse_repeats(ids)
         dtype, width = _write_vectors(folder / VECTORS, batches, ids)
@@ -71,8 +73,8 @@ class Embeddings(Record):
         with _atomic(folder / IDS) as partial:
             pq.write_table(table, partial)
         record = cls(
-            encoder=encoder[0],
-            encoder_sha256=encoder[1],
+            encoder=encoder,
+            encoder_sha256=encoder_sha256,
             dtype=cast(Literal["float16", "float32"], dtype.name),
             rows=len(ids),
             width=width,
@@ -84,7 +86,7 @@ class Embeddings(Record):
 
     @classmethod
     def open(cls, folder: Path) -> OpenEmbeddings:
-        """Open a folder written by `save`, vectors memory-mapped; a changed file is a UserError."""
+        """Open a folder written by `create`, vectors memory-mapped; a changed file is a UserError."""
         record = cls.read(folder)
         hashes = {VECTORS: record.vectors_sha256, IDS: record.ids_sha256}
         for name, expected in hashes.items():

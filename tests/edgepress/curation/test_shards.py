@@ -61,7 +61,7 @@ def test_where_names_file_and_row_in_the_file(tmp_path: Path) -> None:
 
 def test_ids_come_from_a_record_of_embeddings(tmp_path: Path) -> None:
     names = [f"n{i}" for i in range(50)]
-    Embeddings.save(tmp_path, [X], names, encoder=("e", "0" * 64))
+    Embeddings.create(tmp_path, X, names, encoder="e", encoder_sha256="0" * 64)
     found = [name for _, part in ids.stream(Shards.open([tmp_path])) for name in part.to_pylist()]
     assert found == names
 

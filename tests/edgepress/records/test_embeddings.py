@@ -9,7 +9,7 @@ import pytest
 from edgepress.errors import UserError
 from edgepress.records.embeddings import Embeddings
 
-ENCODER = ("rotation", "ab" * 32)
+ENCODER = {"encoder": "rotation", "encoder_sha256": "ab" * 32}
 
 
 def _batches(dtype: type = np.float16) -> list[np.ndarray]:
@@ -18,10 +18,10 @@ def _batches(dtype: type = np.float16) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_open_returns_what_save_wrote(tmp_path: Path, dtype: type) -> None:
+def test_open_returns_what_create_wrote(tmp_path: Path, dtype: type) -> None:
     batches = _batches(dtype)
     names = [f"image-{i}" for i in range(8)]
-    record = Embeddings.save(tmp_path, iter(batches), names, encoder=ENCODER)
+    record = Embeddings.create(tmp_path, iter(batches), names, **ENCODER)
     opened = Embeddings.open(tmp_path)
     assert isinstance(opened.vectors, np.memmap)
     assert opened.vectors.dtype == dtype
@@ -42,21 +42,27 @@ def test_open_returns_what_save_wrote(tmp_path: Path, dtype: type) -> None:
         (2, [np.array([[1, 2], [3, np.nan]], np.float32)], "row 1: not finite"),
     ],
 )
-def test_save_refuses_and_leaves_no_record_when_rows_are_wrong(
+def test_create_refuses_and_leaves_no_record_when_rows_are_wrong(
     tmp_path: Path, ids: int, batches: list[np.ndarray], clause: str
 ) -> None:
     with pytest.raises(UserError, match=clause):
-        Embeddings.save(tmp_path, batches, [str(i) for i in range(ids)], encoder=ENCODER)
+        Embeddings.create(tmp_path, batches, [str(i) for i in range(ids)], **ENCODER)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_save_refuses_when_an_id_is_repeated(tmp_path: Path) -> None:
+def test_create_takes_a_whole_array(tmp_path: Path) -> None:
+    whole = np.concatenate(_batches())
+    Embeddings.create(tmp_path, whole, [str(i) for i in range(8)], **ENCODER)
+    np.testing.assert_array_equal(Embeddings.open(tmp_path).vectors, whole)
+
+
+def test_create_refuses_when_an_id_is_repeated(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="row 2: id 'a' is repeated"):
-        Embeddings.save(tmp_path, _batches(), ["a", "b", "a"], encoder=ENCODER)
+        Embeddings.create(tmp_path, _batches(), ["a", "b", "a"], **ENCODER)
 
 
 def test_open_refuses_when_a_file_was_changed(tmp_path: Path) -> None:
-    Embeddings.save(tmp_path, _batches(), [str(i) for i in range(8)], encoder=ENCODER)
+    Embeddings.create(tmp_path, _batches(), [str(i) for i in range(8)], **ENCODER)
     np.save(tmp_path / "embeddings.npy", np.zeros((8, 4), np.float16))
     with pytest.raises(UserError, match="embeddings.npy: is not the file"):
         Embeddings.open(tmp_path)
@@ -66,7 +72,7 @@ def test_open_refuses_when_a_file_was_changed(tmp_path: Path) -> None:
 
 
 def test_open_refuses_when_the_record_disagrees_with_the_files(tmp_path: Path) -> None:
-    Embeddings.save(tmp_path, _batches(), [str(i) for i in range(8)], encoder=ENCODER)
+    Embeddings.create(tmp_path, _batches(), [str(i) for i in range(8)], **ENCODER)
     path = tmp_path / "embeddings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "rows": 9}))
     with pytest.raises(UserError, match="embeddings.json says 9 x 4"):

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from edgepress.data.preprocess import decode, normalise
+from edgepress.errors import UserError
+from edgepress.records.inputs import InputSpec
+
+GREY = InputSpec(height=4, width=6, channels=1, mean=(0.3,), std=(0.35,))
+COLOUR = InputSpec(height=4, width=6, channels=3, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.1))
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "png")
+    return file.getvalue()
+
+
+def picture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8))
+
+
+def test_decode_gives_height_width_channels() -> None:
+    assert decode(png(picture()), GREY).shape == (4, 6, 1)
+    assert decode(png(picture()), COLOUR).shape == (4, 6, 3)
+
+
+def test_decode_repeats_grey_when_three_channels_are_wanted() -> None:
+    grey = picture().convert("L").resize((6, 4))
+    pixels = decode(png(grey), COLOUR)
+    for channel in range(3):
+        assert np.array_equal(pixels[..., channel], np.asarray(grey))
+
+
+def test_decode_keeps_pixels_when_the_size_is_right() -> None:
+    image = picture().resize((6, 4))
+    assert np.array_equal(decode(png(image), COLOUR), np.asarray(image))
+
+
+@pytest.mark.parametrize(
+    ("name", "resampling"),
+    [
+        ("bilinear", Image.Resampling.BILINEAR),
+        ("bicubic", Image.Resampling.BICUBIC),
+        ("nearest", Image.Resampling.NEAREST),
+    ],
+)
+def test_decode_resizes_by_the_named_filter(name: str, resampling: Image.Resampling) -> None:
+    spec = COLOUR.model_copy(update={"resize": name})
+    expected = np.asarray(picture().resize((6, 4), resampling))
+    assert np.array_equal(decode(png(picture()), spec), expected)
+
+
+@given(
+    st.integers(0, 255),
+    st.floats(0, 1),
+    st.floats(0.01, 2),
+    st.integers(1, 3),
+)
+def test_normalise_is_the_formula_for_every_value(
+    value: int, mean: float, std: float, count: int
+) -> None:
+    spec = InputSpec(height=1, width=2, channels=1, mean=(mean,), std=(std,))
+    out = normalise(np.full((count, 1, 2, 1), value, np.uint8), spec)
+    assert out.shape == (count, 1, 1, 2)
+    assert out.dtype == np.float32
+    assert np.allclose(out, (value / 255 - mean) / std, rtol=1e-6, atol=1e-6)
+
+
+def test_normalise_moves_channels_first_each_with_its_own_scale() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
+    expected = (pixels / 255 - np.array(COLOUR.mean)) / np.array(COLOUR.std)
+    out = normalise(pixels, COLOUR)
+    assert out.flags.c_contiguous
+    assert np.allclose(out, expected.transpose(0, 3, 1, 2), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change", [{"mean": (0.5,)}, {"std": (0.5, 0.5)}, {"std": (0.5, 0.0, 0.5)}]
+)
+def test_normalise_refuses_a_spec_that_does_not_fit(change: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"input.{next(iter(change))}"):
+        normalise(np.zeros((1, 4, 6, 3), np.uint8), COLOUR.model_copy(update=change))

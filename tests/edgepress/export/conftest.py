@@ -1,0 +1,141 @@
+"""A network trained for a moment on real digits, and jobs that export it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from edgepress.export.job import ExportJob
+from edgepress.methods import resolve
+from edgepress.records.bundle import Bundle
+from edgepress.records.exported import Exported
+from edgepress.records.inputs import InputSpec
+from edgepress.records.quantized import Quantized, Recipe
+from edgepress.records.target import Target
+
+SPEC = InputSpec(height=16, width=16, channels=1, mean=(0.3,), std=(0.35,))
+BACKBONE = {"method": "resnet_cifar", "depth": 8, "width": 8}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network in eval mode, real images it has and has not seen, and its answers to the latter."""
+
+    network: nn.Module
+    calibration: npt.NDArray[np.float32]
+    images: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32]
+
+    def cosine(self, answers: npt.NDArray[np.float32]) -> float:
+        """Return the mean cosine similarity of logits [N, 10] to the network's own."""
+        scale = np.linalg.norm(answers, axis=1) * np.linalg.norm(self.logits, axis=1)
+        return float(((answers * self.logits).sum(1) / scale).mean())
+
+
+@pytest.fixture(scope="session")
+def trained() -> Trained:
+    torch.manual_seed(0)
+    digits = load_digits()
+    pixels = np.kron(digits.images / 16, np.ones((2, 2)))
+    images = torch.from_numpy(((pixels - 0.3) / 0.35).astype(np.float32))[:, None]
+    labels = torch.from_numpy(digits.target)
+    network = resolve("backbones", BACKBONE, "test", "backbone")(1, 10)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
+    network.train()
+    for step in range(60):
+        rows = torch.arange(step * 32, step * 32 + 32) % 1500
+        loss = nn.functional.cross_entropy(network(images[rows]), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+    with torch.inference_mode():
+        logits = network(images[1500:1600])
+    assert (logits.argmax(1) == labels[1500:1600]).float().mean() > 0.8
+    return Trained(network, images[:64].numpy(), images[1500:1600].numpy(), logits.numpy())
+
+
+MakeJob = Callable[..., ExportJob]
+
+
+@pytest.fixture(scope="session")
+def make_job(trained: Trained) -> MakeJob:
+    def make(out: Path, target: str, **changes: object) -> ExportJob:
+        out.mkdir(parents=True, exist_ok=True)
+        parsed = Target.parse(target)
+        kind = "int8" if parsed.precision == "int8" else "float32"
+        quantized = Quantized(
+            precision=parsed.precision,
+            method="ptq" if kind == "int8" else "none",
+            recipe=Recipe(weights=kind, activations=kind, per_channel=True),
+            bundle_sha256="b" * 64,
+            calibration_sha256="c" * 64 if kind == "int8" else None,
+            reference_sha256="r" * 64,
+        )
+        bundle = Bundle(
+            task="classification",
+            backbone=BACKBONE,
+            classes=tuple("0123456789"),
+            input=SPEC,
+            parameters=1,
+            macs=1,
+            lineage={},
+            weights_sha256="w" * 64,
+        )
+        fields = {
+            "target": parsed,
+            "quantized": quantized,
+            "model": trained.network,
+            "bundle": bundle,
+            "calibration": trained.calibration if kind == "int8" else None,
+            "out": out,
+        }
+        return ExportJob(**{**fields, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+Export = Callable[[str, dict[str, object]], tuple[Path, Exported]]
+
+
+@pytest.fixture(scope="session")
+def export(make_job: MakeJob, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """Export once per target and options, however many tests look at the files."""
+    done: dict[str, tuple[Path, Exported]] = {}
+
+    def run(target: str, options: dict[str, object]) -> tuple[Path, Exported]:
+        key = f"{target} {sorted(options.items())}"
+        if key not in done:
+            out = tmp_path_factory.mktemp(target)
+            exporter = resolve("export", options, "test", "export")
+            done[key] = out, exporter(make_job(out, target))
+        return done[key]
+
+    return run
+
+
+Answer = Callable[..., npt.NDArray[np.float32]]
+
+
+@pytest.fixture(scope="session")
+def answer(trained: Trained) -> Answer:
+    """Run a folder's export over the images with its runtime's `load`, or another function of it."""
+
+    def run(folder: Path, exported: Exported, function: str = "load") -> npt.NDArray[np.float32]:
+        runtime = exported.target.runtime
+        method = resolve("runtimes", {"method": runtime, "threads": 1}, "test", "runtime")
+        session = getattr(method.module, function)(folder, exported, params=method.params)
+        try:
+            return np.concatenate([session.run(image[None]) for image in trained.images])
+        finally:
+            session.close()
+
+    return run
