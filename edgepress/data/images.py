@@ -60,7 +60,7 @@ class ImageSet:
 
     def encoded(self, index: int) -> bytes:
         """Return the image's file bytes; fastest in ascending order, for one thread at a time."""
-        return self._checked(index, self._storage.read(*self._places[index]))
+        return self._checked(index, self._read(self._storage, index))
 
     def pixels(self, spec: InputSpec) -> npt.NDArray[np.uint8]:
         """Decode and resize all images to uint8 [N, H, W, C]."""
@@ -92,13 +92,16 @@ class ImageSet:
     def _stream(self) -> Iterator[tuple[int, bytes]]:
         storage = self._new_storage()
         try:
-            for index, place in enumerate(self._places):
-                try:
-                    yield index, storage.read(*place)
-                except UnusableError as error:
-                    raise self._changed(index, str(error)) from None
+            for index in range(len(self)):
+                yield index, self._read(storage, index)
         finally:
             storage.close()
+
+    def _read(self, storage: Storage, index: int) -> bytes:
+        try:
+            return storage.read(*self._places[index])
+        except UnusableError as error:
+            raise self._changed(index, str(error)) from None
 
     def _decode(self, index: int, data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
         return decode(self._checked(index, data), spec)

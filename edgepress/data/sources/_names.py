@@ -19,8 +19,13 @@ _SPLITS: dict[str, Split] = {
 }
 
 
-def split_of(name: str) -> Split | None:
-    """Return the split that a folder's name or a shard's first word says, None if it says none."""
+def split_of_folder(name: str) -> Split | None:
+    """Return the split a folder is named for, None if it is named otherwise."""
+    return _SPLITS.get(name.lower())
+
+
+def split_of_file(name: str) -> Split | None:
+    """Return the split that the first word of a file's name says, None if it says none."""
     return _SPLITS.get(re.split(r"[-_.\d]", name.lower(), maxsplit=1)[0])
 
 
@@ -36,7 +41,7 @@ def shards(path: Path, suffix: str, key: str) -> list[tuple[Path, Split | None]]
     files = sorted(p for p in path.rglob(f"*{suffix}") if p.is_file())
     if not files:
         raise UserError(f"{key}: {path}: holds no {suffix} file")
-    found = [(file, split_of(file.name) or split_of(file.parent.name)) for file in files]
+    found = [(file, _split(file, path)) for file in files]
     bare = [file for file, split in found if split is None]
     if len(bare) == len(files):
         return found
@@ -48,3 +53,8 @@ def shards(path: Path, suffix: str, key: str) -> list[tuple[Path, Split | None]]
     if "train" not in {split for _, split in found}:
         raise UserError(f"{path}: no {suffix} file is named train; one split must be train")
     return found
+
+
+def _split(file: Path, root: Path) -> Split | None:
+    above = None if file.parent == root else split_of_folder(file.parent.name)
+    return split_of_file(file.name) or above

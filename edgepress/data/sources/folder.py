@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgepress.data.listing import Entry, Listing
-from edgepress.data.sources._names import split_of
+from edgepress.data.sources._names import split_of_folder
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.manifest import Split
@@ -73,7 +73,11 @@ def _refuse_empty(place: Path) -> None:
 def _layout(root: Path) -> list[tuple[Path, Split | None]]:
     """Return the folders that hold class folders, each with its split if it is one."""
     names = _folders(root)
-    splits = {name: split for name in names if (split := split_of(name)) and _folders(root / name)}
+    splits = {
+        name: split
+        for name in names
+        if (split := split_of_folder(name)) is not None and _folders(root / name)
+    }
     if not splits:
         return [(root, None)]
     others = [name for name in names if name not in splits]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgepress.data.listing import Listing
+from edgepress.data.sources.folder import Params, ingest
+from edgepress.errors import UserError
+
+
+def listed(root: Path) -> Listing:
+    return ingest(root / "unused", params=Params(method="folder", path=str(root)))
+
+
+def put(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    return root
+
+
+def test_folders_are_classes_in_order_of_name(tmp_path: Path) -> None:
+    listing = listed(put(tmp_path, "dog/2.png", "cat/1.png", "dog/deep/er/3.png", "cat/.hidden"))
+    assert listing.classes == ("cat", "dog")
+    assert listing.splits == frozenset()
+    found = [(entry.id, entry.label, entry.split) for entry in listing.entries()]
+    assert found == [("cat/1.png", 0, None), ("dog/2.png", 1, None), ("dog/deep/er/3.png", 1, None)]
+    assert [entry.id for entry in listing.entries()] == [name for name, _, _ in found]
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_split_folders_are_recognised(val: str, tmp_path: Path) -> None:
+    put(tmp_path, "train/a/1.png", "train/b/1.png", f"{val}/a/1.png", "test/b/1.png")
+    listing = listed(tmp_path)
+    assert listing.classes == ("a", "b")
+    assert listing.splits == {"train", "val", "test"}
+    found = {entry.id: (entry.label, entry.split) for entry in listing.entries()}
+    assert found[f"{val}/a/1.png"] == (0, "val")
+    assert found["test/b/1.png"] == (1, "test")
+    assert found["train/b/1.png"] == (1, "train")
+
+
+def test_folder_named_train_is_a_class_when_it_holds_images(tmp_path: Path) -> None:
+    listing = listed(put(tmp_path, "train/1.png", "plane/1.png"))
+    assert listing.classes == ("plane", "train")
+    assert listing.splits == frozenset()
+
+
+def test_class_that_starts_with_a_splits_name_is_a_class(tmp_path: Path) -> None:
+    listing = listed(put(tmp_path, "train-station/old/1.png", "airport/1.png"))
+    assert listing.classes == ("airport", "train-station")
+
+
+def test_files_outside_class_folders_have_no_label(tmp_path: Path) -> None:
+    put(tmp_path, "train/a/1.png", "train/b/1.png", "train/stray.png", "readme.txt")
+    problems = {e.id: (e.split, e.problem) for e in listed(tmp_path).entries() if e.problem}
+    assert problems == {
+        "readme.txt": (None, "no label: lies outside every class folder"),
+        "train/stray.png": ("train", "no label: lies outside every class folder"),
+    }
+
+
+def test_paths_stay_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "pictures/a/1.png", "pictures/b/1.png")
+    monkeypatch.chdir(tmp_path)
+    listing = ingest(Path("unused"), params=Params(method="folder", path="pictures"))
+    assert [entry.path for entry in listing.entries()] == ["pictures/a/1.png", "pictures/b/1.png"]
+    assert not Path("unused").exists()
+
+
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ingest.source.path: .*gone: no such folder"):
+        listed(tmp_path / "gone")
+
+
+def test_folder_without_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no class folder"):
+        listed(put(tmp_path, "1.png"))
+
+
+def test_empty_class_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png", "b/.hidden")
+    with pytest.raises(UserError, match=r"/b: the class has no file"):
+        listed(tmp_path)
+
+
+def test_folder_beside_split_folders_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "train/a/1.png", "val/a/1.png", "extra/a/1.png")
+    with pytest.raises(UserError, match="train, val look like splits, but 'extra'"):
+        listed(tmp_path)
+
+
+def test_splits_without_train_or_given_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected one folder each for train"):
+        listed(put(tmp_path, "val/a/1.png", "test/a/1.png"))
+    shutil.copytree(tmp_path / "val", tmp_path / "train")
+    shutil.copytree(tmp_path / "val", tmp_path / "valid")
+    with pytest.raises(UserError, match="found test, train, val, valid"):
+        listed(tmp_path)
+
+
+def test_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png", "b/1.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/\xff.png")).write_bytes(b"x")
+    with pytest.raises(UserError, match="not UTF-8; rename it"):
+        list(listed(tmp_path).entries())
