@@ -27,7 +27,7 @@ BACKBONE = {"method": "resnet_cifar", "depth": 8, "width": 8}
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in eval mode, real images it has and has not seen, and its answers to the latter."""
+    """A network in eval mode, images it has and has not seen, and its answers to the latter."""
 
     network: nn.Module
     calibration: npt.NDArray[np.float32]
@@ -48,9 +48,9 @@ def trained() -> Trained:
     images = torch.from_numpy(((pixels - 0.3) / 0.35).astype(np.float32))[:, None]
     labels = torch.from_numpy(digits.target)
     network = resolve("backbones", BACKBONE, "test", "backbone")(1, 10)
-    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.Adam(network.parameters(), 0.005)
     network.train()
-    for step in range(60):
+    for step in range(90):
         rows = torch.arange(step * 32, step * 32 + 32) % 1500
         loss = nn.functional.cross_entropy(network(images[rows]), labels[rows])
         optimizer.zero_grad()
@@ -127,7 +127,7 @@ Answer = Callable[..., npt.NDArray[np.float32]]
 
 @pytest.fixture(scope="session")
 def answer(trained: Trained) -> Answer:
-    """Run a folder's export over the images with its runtime's `load`, or another function of it."""
+    """Run an export over the images with its runtime: its `load`, or another function."""
 
     def run(folder: Path, exported: Exported, function: str = "load") -> npt.NDArray[np.float32]:
         runtime = exported.target.runtime

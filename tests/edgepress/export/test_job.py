@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgepress.errors import UserError
+from edgepress.export.job import ExportJob, finish, versions
+from edgepress.records.exported import Exported
+
+
+def end(job: ExportJob, entry: str = "model.bin", **changes: Any) -> Exported:
+    fields: dict[str, Any] = {
+        "format": "raw",
+        "entry": entry,
+        "layout": "NCHW",
+        "input_name": "input",
+        "output_name": "logits",
+        "tools": {},
+    }
+    return finish(job, **{**fields, **changes})
+
+
+def test_finish_hashes_every_file_when_some_lie_in_folders(make_job: Any, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out", "x86_64-onnxruntime-fp32")
+    (job.out / "model.bin").write_bytes(b"weights")
+    (job.out / "parts").mkdir()
+    (job.out / "parts" / "a").write_bytes(b"aa")
+    exported = end(job, notes=("float head",))
+    assert [(file.path, file.bytes) for file in exported.files] == [
+        ("model.bin", 7),
+        ("parts/a", 2),
+    ]
+    assert exported.files[0].sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert exported.size_bytes == 9
+    assert exported.bundle_sha256 == job.quantized.bundle_sha256
+    assert exported.notes == ("float head",)
+    assert Exported.read(job.out) == exported
+
+
+def test_finish_leaves_its_own_record_out_when_called_again(make_job: Any, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out", "x86_64-onnxruntime-fp32")
+    (job.out / "model.bin").write_bytes(b"weights")
+    assert end(job) == end(job)
+
+
+def test_finish_refuses_when_the_entry_was_not_written(make_job: Any, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out", "x86_64-onnxruntime-fp32")
+    with pytest.raises(FileNotFoundError, match="model.bin"):
+        end(job)
+    assert not (job.out / "exported.json").exists()
+
+
+def test_int8_follows_the_recipe_not_the_name_of_the_precision(
+    make_job: Any, tmp_path: Path
+) -> None:
+    quantized = make_job(tmp_path, "a-b-int8").quantized
+    assert make_job(tmp_path, "a-b-small", quantized=quantized).int8
+    assert not make_job(tmp_path, "a-b-fp32").int8
+
+
+def test_int8_refuses_when_weights_and_activations_differ(make_job: Any, tmp_path: Path) -> None:
+    quantized = make_job(tmp_path, "a-b-int8").quantized
+    recipe = quantized.recipe.model_copy(update={"activations": "float32"})
+    job = make_job(tmp_path, "a-b-int8", quantized=quantized.model_copy(update={"recipe": recipe}))
+    with pytest.raises(UserError, match="weights int8 with activations float32"):
+        _ = job.int8
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (None, "needs calibration images and 'int8' has none"),
+        (np.zeros((0, 1, 16, 16), np.float32), "has none"),
+        (np.zeros((4, 1, 8, 16), np.float32), r"float32 \(1, 8, 16\), the network takes"),
+        (np.zeros((4, 1, 16, 16), np.float64), "are float64"),
+    ],
+)
+def test_calibration_images_refuse_when_missing_or_misshapen(
+    make_job: Any, tmp_path: Path, images: Any, message: str
+) -> None:
+    job = make_job(tmp_path, "a-b-int8", calibration=images)
+    with pytest.raises(UserError, match=message):
+        job.calibration_images()
+
+
+def test_versions_name_the_package_when_it_is_missing() -> None:
+    assert versions("numpy")["numpy"] == np.__version__
+    with pytest.raises(UserError, match="no-such-package is not installed"):
+        versions("numpy", "no-such-package")

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgepress.export.openvino import Params
+from edgepress.export.openvino import export as write
+
+OPTIONS = {"method": "openvino"}
+FP32, INT8 = "x86_64-openvino-fp32", "x86_64-openvino-int8"
+
+
+def test_float_file_answers_as_torch_when_run(trained: Any, export: Any, answer: Any) -> None:
+    folder, exported = export(FP32, OPTIONS)
+    answers = answer(folder, exported)
+    assert trained.cosine(answers) >= 0.9999
+    assert np.abs(answers - trained.logits).max() < 1e-3
+
+
+def test_int8_file_is_near_torch_and_its_weights_smaller_when_run(
+    trained: Any, export: Any, answer: Any
+) -> None:
+    folder, exported = export(INT8, OPTIONS)
+    answers = answer(folder, exported)
+    assert trained.cosine(answers) >= 0.98
+    weights = {
+        name: (export(name, OPTIONS)[0] / "model.bin").stat().st_size for name in (FP32, INT8)
+    }
+    assert weights[INT8] < 0.35 * weights[FP32]
+
+
+def test_float_weights_stay_float32_when_saved(export: Any, trained: Any) -> None:
+    folder, _ = export(FP32, OPTIONS)
+    count = sum(parameter.numel() for parameter in trained.network.parameters())
+    assert (folder / "model.bin").stat().st_size > 0.9 * 4 * count
+
+
+def test_bytes_are_the_same_when_quantized_twice(
+    make_job: Any, export: Any, tmp_path: Path
+) -> None:
+    again = write(make_job(tmp_path / "again", INT8), params=Params(method="openvino"))
+    assert again.files == export(INT8, OPTIONS)[1].files
+
+
+def test_library_keeps_the_telemetry_package_out_when_openvino_is_imported() -> None:
+    """OpenVINO and NNCF fall back to stubs where openvino_telemetry cannot be imported."""
+    code = (
+        "import sys; from edgepress.runtimes.openvino import library; library(); "
+        "import openvino.tools.ovc.telemetry_utils as used; "
+        "sys.exit('stub' not in used.tm.__name__)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    plain = code.replace("library(); ", "")
+    assert subprocess.run([sys.executable, "-c", plain], timeout=120).returncode == 1
