@@ -161,21 +161,22 @@ def _exporter(tree: dict[str, Any], name: str, where: str) -> None:
 
 def _target(tree: dict[str, Any], key: str, where: str) -> None:
     place = f"{where}: targets.{key}"
-    target = Target.parse(key)
     route = validate(Route, tree["targets"][key], where, f"targets.{key}")
-    for name, word, what in (
-        (route.runtime, target.runtime, "runtime"),
-        (route.precision, target.precision, "precision"),
+    try:
+        target = Target.parse(key)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
+    for name, word in (("runtime", target.runtime), ("precision", target.precision)):
+        if getattr(route, name) != word:
+            given = getattr(route, name)
+            raise UserError(f"{place}: {name} {given!r} is not the key's own word {word!r}")
+    for name, known in (
+        ("export", _entries(tree, "export")),
+        ("baseline", _entries(tree, "targets")),
+        ("runtime", names("runtimes")),
+        ("precision", _entries(tree, "quantize")),
     ):
-        if name != word:
-            raise UserError(f"{place}: {what}: {name!r} is not the key's own word {word!r}")
-    for name, known, what in (
-        (route.export, _entries(tree, "export"), "export"),
-        (route.baseline, _entries(tree, "targets"), "baseline"),
-        (target.runtime, names("runtimes"), "runtime"),
-        (target.precision, _entries(tree, "quantize"), "precision"),
-    ):
-        choices = list(map(str, known))
-        if name not in choices:
-            hint = nearest(name, choices)
-            raise UserError(f"{place}: {what} {name!r} is not one of {', '.join(choices)}{hint}")
+        word, choices = getattr(route, name), list(map(str, known))
+        if word not in choices:
+            hint = nearest(word, choices)
+            raise UserError(f"{place}: {name} {word!r} is not one of {', '.join(choices)}{hint}")

@@ -94,8 +94,6 @@ def _dvc(*arguments: str) -> str:
         [sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise GraphError(
-            lines[-1] if lines else f"dvc {arguments[0]} exited with {done.returncode}"
-        )
+        words = " ".join(done.stderr.split())
+        raise GraphError(words or f"dvc {arguments[0]} exited with {done.returncode}")
     return done.stdout

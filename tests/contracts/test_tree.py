@@ -15,7 +15,7 @@ from edgepress.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = re.compile(
-    r"/wo[r]k/|/ro[o]t/|/ho[m]e/\w|index-ur[l]\b(?!.*no-emit)|pythonhoste[d]|pypi\.or[g]|find-link[s]"
+    r"/wo[r]k/|/ro[o]t/|/ho[m]e/\w|(?<!no-emit-)index-ur[l]|pythonhoste[d]|pypi\.or[g]|find-link[s]"
 )
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;]+)", re.MULTILINE)
 

@@ -17,6 +17,12 @@ ROUTE = {
     "export": "onnx",
     "baseline": "x86_64-onnxruntime-fp32",
 }
+ROUTE = {
+    "runtime": "onnxruntime",
+    "precision": "int8",
+    "export": "onnx",
+    "baseline": "x86_64-onnxruntime-fp32",
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,9 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
         ("export/onnx/opset", 3, ["export.onnx.opset", "got 3"]),
         ("validate/runs", "many", ["validate.runs", "got 'many'"]),
         ("gates/max_p99_ms", 0, ["gates.max_p99_ms"]),
-        ("targets/x86_64-onnxruntime", {}, ["expected device-runtime-precision"]),
+        ("targets/x86_64-onnxruntime", ROUTE, ["x86_64-onnxruntime: ", "expected device-runtime"]),
+        ("targets/x86_64-onnxruntime-int8/precision", "fp32", ["is not the key's own word 'int8'"]),
+        ("targets/x86_64-onnxruntime-int8/speed", 3, ["int8.speed: unknown key"]),
         (
             "targets/x86_64-onnxruntime-int8/export",
             "onx",
@@ -84,11 +92,6 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
             "targets/x86_64-onnxruntime-int4",
             {**ROUTE, "precision": "int4"},
             ["precision 'int4' is not one of"],
-        ),
-        (
-            "targets/x86_64-onnxruntime-int8/precision",
-            "fp32",
-            ["precision: 'fp32' is not the key's own word 'int8'"],
         ),
     ],
 )
