@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from huggingface_hub import ModelCard
+
+from edgepress.report.cards import card
+from edgepress.report.run import Run, TargetRun
+
+HOSTILE = "a|b\n# <script>`*[x](y)_"
+
+
+def target(run: Run, key: str) -> TargetRun:
+    return next(target for target in run.targets if target.key == key)
+
+
+def test_card_is_read_by_model_hubs_when_a_target_passed(finished: Run) -> None:
+    made = ModelCard(card(finished, target(finished, "x86_64-openvino-int8")))
+    assert made.data.pipeline_tag == "image-classification"
+    assert made.data.eval_results is not None
+    assert made.data.eval_results[0].metric_value == 0.9733
+    assert made.data.model_name == "digits.x86_64-openvino-int8"
+    assert made.text.lstrip().startswith("# digits.x86&#95;64-openvino-int8")
+
+
+def test_card_has_every_section_when_the_run_is_whole(finished: Run) -> None:
+    text = card(finished, target(finished, "x86_64-openvino-int8"))
+    for name in (
+        "Intended use",
+        "Data",
+        "Lineage",
+        "Compression recipe",
+        "Hardware",
+        "Gates",
+        "Limits",
+    ):
+        assert f"\n## {name}\n" in text
+    assert "| latency p50 | 0.17 ms | 0.167 to 0.173 |" in text
+    assert "sha256 " + "c" * 64 in text
+    assert "Verdict: pass." in text
+
+
+def test_card_promises_nothing_when_the_target_was_not_run(finished: Run) -> None:
+    text = card(finished, target(finished, "jetson-tensorrt-int8"))
+    assert "Verdict: not run." in text
+    assert "eval_results" not in text
+    assert "model-index" not in text
+    assert "TensorRT builds its engine on the device; run validate on the Jetson" in text
+
+
+def test_tables_keep_their_columns_when_names_are_hostile(finished: Run) -> None:
+    chosen = target(finished, "x86_64-openvino-int8")
+    assert chosen.exported is not None
+    assert chosen.verdicts is not None
+    verdicts = tuple(
+        verdict.model_copy(update={"reason": HOSTILE}) for verdict in chosen.verdicts.verdicts
+    )
+    hostile = replace(
+        chosen,
+        exported=chosen.exported.model_copy(update={"classes": (HOSTILE, "b")}),
+        verdicts=chosen.verdicts.model_copy(update={"verdicts": verdicts}),
+    )
+    text = card(finished, hostile)
+    assert "<script>" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| accuracy |")]
+    assert [row.count("|") for row in rows] == [6]
+    assert "a&#124;b &#35; &lt;script&gt;" in text
+
+
+def test_card_is_whole_when_only_the_target_is_known(empty: Run, finished: Run) -> None:
+    bare = TargetRun(finished.targets[0].target)
+    text = card(empty, bare)
+    for sentence in ("No export was found", "Nothing was measured.", "No gate was asked."):
+        assert sentence in text
+
+
+def test_card_is_the_same_when_written_on_another_day(finished: Run) -> None:
+    later = replace(finished, provenance=replace(finished.provenance, date="2027-01-01T00:00"))
+    assert card(later, finished.targets[0]) == card(finished, finished.targets[0])

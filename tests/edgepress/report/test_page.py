@@ -1,0 +1,207 @@
+"""The page as a browser gets it: self-contained, escaped, whole even when the run is not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from edgepress.report.page import render
+from edgepress.report.run import ClassCount, Concept, Curation, Example, Run
+
+HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
+
+
+class Reader(HTMLParser):
+    """Collects tags, the addresses they load, and the text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._open and tag == self._open[-1]:
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self._open:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(finished: Run) -> str:
+    return render(finished)
+
+
+def test_page_loads_nothing_when_opened(page: str) -> None:
+    reader = Reader(page)
+    loaded = [
+        value
+        for _, attrs in reader.tags
+        for name, value in attrs.items()
+        if name in ("src", "srcset", "data", "poster", "action") and value is not None
+    ]
+    assert loaded
+    assert all(value.startswith("data:image/png;base64,") for value in loaded)
+    links = [attrs["href"] for _, attrs in reader.tags if "href" in attrs]
+    assert all(str(link).startswith("#") for link in links)
+    assert "link" not in {tag for tag, _ in reader.tags}
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "default-src 'none'" in page
+
+
+def test_page_says_the_verdict_in_words_when_a_target_has_one(page: str) -> None:
+    text = " ".join(Reader(page).text.split())
+    for fact in ("7 pass", "1 fail", "6 not run", "of 14 targets", "loses up to 5.79 points"):
+        assert fact in text
+    assert "Core ML predicts on macOS only; run validate on a Mac" in text
+    assert "70766bc4d21f with changes not committed" in text
+
+
+def test_no_heavy_library_is_imported_when_a_report_is_made() -> None:
+    code = (
+        "import sys; from edgepress.report import cards, page, summary;"
+        "sys.exit(','.join({'torch', 'mlflow', 'prefect', 'dvc'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_page_names_every_anchor_when_linked(page: str) -> None:
+    reader = Reader(page)
+    ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
+    links = {str(attrs["href"])[1:] for tag, attrs in reader.tags if tag == "a"}
+    assert links <= ids
+
+
+def test_chart_data_hold_measured_targets_only_when_some_were_not_run(page: str) -> None:
+    found = re.search(r'id="tradeoff-data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    assert len(json.loads(found[1])["points"]) == 8
+
+
+def test_names_stay_text_when_they_are_hostile(finished: Run) -> None:
+    example = Example(HOSTILE, HOSTILE, 0.1)
+    curation = Curation(
+        HOSTILE,
+        2,
+        1,
+        (Concept(HOSTILE, 2, 1, 0.5, (example,), (example,)),),
+        (ClassCount(HOSTILE, 2, 1),),
+    )
+    target = finished.targets[0]
+    assert target.verdicts is not None
+    verdict = target.verdicts.verdicts[0].model_copy(
+        update={"gate": HOSTILE, "reason": HOSTILE, "outcome": "fail"}
+    )
+    verdicts = target.verdicts.model_copy(update={"verdicts": (verdict,)})
+    run = replace(
+        finished,
+        provenance=replace(finished.provenance, project=HOSTILE, machine=HOSTILE),
+        curation=curation,
+        targets=(replace(target, verdicts=verdicts), *finished.targets[1:]),
+        thumbnails={HOSTILE: b"png"},
+        absent=(HOSTILE,),
+    )
+    page = render(run)
+    before = Reader(render(replace(run, absent=())))
+    assert "onerror" not in {name for _, attrs in Reader(page).tags for name in attrs}
+    assert len([tag for tag, _ in Reader(page).tags if tag == "script"]) == len(
+        [tag for tag, _ in before.tags if tag == "script"]
+    )
+    assert Reader(page).text.count(HOSTILE) >= 6
+
+
+def test_page_says_what_is_absent_when_nothing_has_run(empty: Run) -> None:
+    text = " ".join(Reader(render(empty)).text.split())
+    assert "Data: the ingest stage has not run" in text
+    for sentence in (
+        "No target has been exported yet.",
+        "Nothing has been measured yet.",
+        "No model has been trained yet.",
+        "No training history was recorded.",
+        "No manifest was found.",
+        "No stage has left metrics.",
+    ):
+        assert sentence in text
+
+
+@pytest.mark.parametrize("part", ["data", "curation"])
+def test_page_is_whole_when_one_record_is_missing(finished: Run, part: str) -> None:
+    assert "</html>" in render(replace(finished, **{part: None}))
+
+
+def test_page_is_whole_when_targets_lack_some_records(finished: Run) -> None:
+    first, second, third = finished.targets[:3]
+    bare = (
+        replace(first, measurement=None, verdicts=None),
+        replace(second, exported=None, verdicts=None),
+        replace(third, exported=None, measurement=None, verdicts=None),
+    )
+    text = " ".join(Reader(render(replace(finished, targets=bare))).text.split())
+    assert "3 not run" in text
+    assert "no verdicts were written for this target; run its validate stage" in text
+
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+PROBE = """
+<script>
+const order = () => [...document.querySelectorAll('#targets tbody')[1].rows]
+  .map((row) => row.cells[0].textContent.trim());
+const p50 = document.querySelectorAll('#targets table')[1].tHead.rows[0].cells[3];
+p50.querySelector('button').click();
+const up = order();
+p50.querySelector('button').click();
+const result = { up, down: order(), sort: p50.getAttribute('aria-sort') };
+const box = document.getElementById('tradeoff-chart');
+const x = document.getElementById('tradeoff-x');
+setTimeout(() => {
+  result.front = box.dataset.front;
+  result.marks = box.querySelectorAll('.mark-shape').length;
+  x.value = 'size';
+  x.dispatchEvent(new Event('change'));
+  result.smallest = box.dataset.front;
+  box.querySelector('.mark-shape').dispatchEvent(new Event('pointerenter'));
+  result.tip = document.getElementById('tradeoff-tip').textContent;
+  document.title = JSON.stringify(result);
+}, 300);
+</script>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_table_sorts_and_chart_draws_the_front_when_used_in_a_browser(
+    page: str, tmp_path: Path
+) -> None:
+    (tmp_path / "page.html").write_text(page.replace("</body>", PROBE + "</body>"))
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --dump-dom"
+    command = [str(BROWSER), *flags.split(), "--virtual-time-budget=3000"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "page.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+    assert title is not None
+    found = json.loads(title[1].replace("&quot;", '"').replace("&amp;", "&"))
+    assert found["up"][0] == "x86_64-openvino-int8"
+    assert found["up"][-1] == "x86_64-executorch-int8"
+    assert found["down"] == found["up"][::-1]
+    assert found["sort"] == "descending"
+    assert found["marks"] == 8
+    assert found["front"] == "x86_64-openvino-int8 x86_64-openvino-fp32"
+    assert found["smallest"].split()[0] == "x86_64-litert-int8"
+    assert "latency p90" in found["tip"]
