@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from edgepress.data.data_docs import make_offline, write_index
 from edgepress.data.duplicates import looks_like
@@ -38,13 +39,18 @@ def check_manifest(folder: Path, limits: Limits, out: Path) -> Findings:
 
 
 def _frames(folder: Path, manifest: Manifest, limits: Limits) -> dict[str, Any]:
-    rows = read_table(folder).to_pandas()
-    usable = rows[rows["status"] == "ok"].reset_index(drop=True)
+    table = read_table(folder)
+    # Filtered before pandas sees it: a column with nulls would become float and lose hash bits.
+    usable = table.filter(pc.equal(table["status"], "ok")).to_pandas()
     for column, values in _copies(usable).items():
         usable[column] = values
     if limits.near_duplicate_bits is not None:
         usable["looks_like"] = _twins(usable, limits.near_duplicate_bits)
-    return {"all": rows[["id", "reason"]], "usable": usable, "classes": _classes(manifest, limits)}
+    return {
+        "all": table.select(["id", "reason"]).to_pandas(),
+        "usable": usable,
+        "classes": _classes(manifest, limits),
+    }
 
 
 def _classes(manifest: Manifest, limits: Limits) -> Any:

@@ -96,8 +96,11 @@ def _expectation(gx: Any, rule: Rule) -> Any:
 
 
 def _offending(rule: Rule, result: Any) -> list[tuple[str, Any]]:
-    if result.exception_info.get("raised_exception"):
-        raise RuntimeError(f"rule {rule.name}: {result.exception_info.get('exception_message')}")
+    # Flat where an expectation breaks, one entry per metric where a metric does.
+    info = result.exception_info
+    for raised in [info] if "raised_exception" in info else info.values():
+        if raised["raised_exception"]:
+            raise RuntimeError(f"rule {rule.name}: {raised['exception_message']}")
     rows = result.result.get("unexpected_index_list") or []
     return [(str(row["id"]), row[rule.expectation.column]) for row in rows]
 
