@@ -45,11 +45,9 @@ def gather(stage: Stage) -> Run:
     ]
     missing = sorted(set(CHAIN) - {model.name for model in models})
     absent += [f"Model {name}: the {CHAIN[name]} stage has not run" for name in missing]
-    absent += [
-        f"{target.key}: the validate stage has not run"
-        for target in targets
-        if target.measurement is None
-    ]
+    unmeasured = [target.key for target in targets if target.measurement is None]
+    if unmeasured:
+        absent.append(f"Measurements: validate has not run for {', '.join(unmeasured)}")
     return Run(
         provenance=lineage.provenance(stage),
         stages=stage_runs(targets),

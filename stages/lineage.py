@@ -24,7 +24,8 @@ def provenance(stage: Stage) -> Provenance:
     return Provenance(
         project=str(stage.raw("project")),
         commit=_git("rev-parse", "HEAD"),
-        dirty=bool(_git("status", "--porcelain", "--untracked-files=no")),
+        # The lock is written by the run itself.
+        dirty=bool(_git("status", "--porcelain", "--", ".", ":!dvc.lock")),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=_machine(),
         params_sha256=sha256_file(PARAMS),

@@ -51,7 +51,7 @@ def test_only_targets_of_params_are_shown_when_old_folders_lie_about(finished: P
         ("data/manifest", "Pictures: "),
         ("data/selection", "Kept and pruned images: the curate stage has not run"),
         ("data/student", "Model student: the distill stage has not run"),
-        ("data/measured/jetson-tensorrt-fp32", "jetson-tensorrt-fp32: the validate stage"),
+        ("data/measured/jetson-tensorrt-fp32", "validate has not run for jetson-tensorrt-fp32"),
     ],
 )
 def test_page_says_so_when_a_part_is_missing(finished: Path, folder: str, sentence: str) -> None:
