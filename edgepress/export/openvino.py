@@ -6,7 +6,6 @@ saturate. https://docs.openvino.ai/nncf
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from edgepress.export.job import ExportJob, finish, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.openvino import library
+from edgepress.runtimes.quiet import quiet
 
 _FILE = "model.xml"
 _OPSET = 18
@@ -57,22 +57,22 @@ def _read(openvino: Any, job: ExportJob) -> Any:
 
 
 def _quantize(model: Any, job: ExportJob) -> Any:
-    import nncf
-    from nncf.quantization import advanced_parameters as advanced
-
     images = job.calibration_images()
-    nncf.set_log_level(logging.ERROR)
-    per_channel = advanced.QuantizationParameters(per_channel=job.quantized.recipe.per_channel)
-    return nncf.quantize(
-        model,
-        nncf.Dataset(list(images[:, None])),
-        preset=nncf.QuantizationPreset.MIXED,
-        target_device=nncf.TargetDevice.CPU,
-        subset_size=len(images),
-        advanced_parameters=advanced.AdvancedQuantizationParameters(
-            overflow_fix=advanced.OverflowFix.ENABLE, weights_quantization_params=per_channel
-        ),
-    )
+    with quiet("nncf"):
+        import nncf
+        from nncf.quantization import advanced_parameters as advanced
+
+        weights = advanced.QuantizationParameters(per_channel=job.quantized.recipe.per_channel)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(images[:, None])),
+            preset=nncf.QuantizationPreset.MIXED,
+            target_device=nncf.TargetDevice.CPU,
+            subset_size=len(images),
+            advanced_parameters=advanced.AdvancedQuantizationParameters(
+                overflow_fix=advanced.OverflowFix.ENABLE, weights_quantization_params=weights
+            ),
+        )
 
 
 def _number(model: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.records.exported import Exported
+from edgepress.runtimes.border import check_shape, expect
 from edgepress.runtimes.cuda import Buffers
 from edgepress.runtimes.session import NotHere
 
@@ -22,16 +23,16 @@ class EngineSession:
         if self._engine is None:
             raise NotHere(f"TensorRT {trt.__version__} cannot load this engine on this machine")
         self._context = self._engine.create_execution_context()
-        spec = exported.input
-        self._shape = spec.shape
+        check_shape(self._engine.get_tensor_shape(exported.input_name), exported, "the engine")
+        self._exported = exported
         logits = np.empty((1, len(exported.classes)), np.float32)
-        self._buffers = Buffers(int(np.prod(self._shape)) * logits.itemsize, logits)
+        self._buffers = Buffers(int(np.prod(exported.input.shape)) * logits.itemsize, logits)
         self._context.set_tensor_address(exported.input_name, self._buffers.input)
         self._context.set_tensor_address(exported.output_name, self._buffers.output)
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        self._buffers.upload(np.ascontiguousarray(batch, np.float32).reshape(self._shape))
+        self._buffers.upload(np.ascontiguousarray(expect(batch, self._exported)))
         if not self._context.execute_async_v3(self._buffers.stream):
             raise RuntimeError("the engine refused to run; its messages above say why")
         return self._buffers.download()

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.exported import Exported
+from edgepress.runtimes.border import check_shape, expect
 from edgepress.runtimes.session import Session, entry
 
 
@@ -24,7 +26,7 @@ class Params(Config):
 
 
 def load(folder: Path, exported: Exported, *, params: Params) -> Session:
-    """Load the ONNX file in `folder`; a changed file is a UserError."""
+    """Load the file in `folder`; one that is missing, changed or no ONNX file is a UserError."""
     return OnnxSession(entry(folder, exported), exported, params.threads)
 
 
@@ -46,14 +48,21 @@ class OnnxSession:
         if as_written:
             level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.graph_optimization_level = level
-        self._session: Any = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-        self._input, self._outputs = exported.input_name, [exported.output_name]
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # Its classes have no base of their own, and none is public.
+            raise UserError(
+                f"{path}: ONNX Runtime refuses it ({error}); export {exported.target} again"
+            ) from None
+        check_shape(self._session.get_inputs()[0].shape, exported, path)
+        self._exported, self._outputs = exported, [exported.output_name]
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        logits: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
+        feed = {self._exported.input_name: expect(batch, self._exported)}
+        logits: npt.NDArray[np.float32] = self._session.run(self._outputs, feed)[0]
         return logits
 
     def close(self) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.exported import Exported
+from edgepress.runtimes.border import check_shape, expect
 from edgepress.runtimes.session import Session, entry
 
 
@@ -37,14 +39,14 @@ def library() -> Any:
 
 
 def load(folder: Path, exported: Exported, *, params: Params) -> Session:
-    """Compile model.xml in `folder` for this CPU; a changed file is a UserError."""
-    return OpenvinoSession(entry(folder, exported), params.threads)
+    """Compile model.xml in `folder` for this CPU; missing or damaged files are UserErrors."""
+    return OpenvinoSession(entry(folder, exported), exported, params.threads)
 
 
 class OpenvinoSession:
     """A compiled OpenVINO model with one infer request."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, exported: Exported, threads: int) -> None:
         """Compile for lowest latency, float32 where the file says float32."""
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -52,13 +54,20 @@ class OpenvinoSession:
             # Without it a CPU with bfloat16 units computes float32 files in bfloat16.
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        compiled = library().Core().compile_model(path, "CPU", settings)
+        try:
+            compiled = library().Core().compile_model(path, "CPU", settings)
+        except RuntimeError as error:
+            raise UserError(
+                f"{path}: OpenVINO refuses it ({error}); export {exported.target} again"
+            ) from None
+        check_shape(compiled.input(0).shape, exported, path)
+        self._exported = exported
         self._request: Any = compiled.create_infer_request()
         self._output: Any = compiled.output(0)
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        results = self._request.infer([batch], share_inputs=True)
+        results = self._request.infer([expect(batch, self._exported)], share_inputs=True)
         logits: npt.NDArray[np.float32] = results[self._output]
         return logits
 
