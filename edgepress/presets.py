@@ -13,7 +13,7 @@ from typing import Any, cast
 from edgepress.errors import UserError, nearest
 from edgepress.params import read_yaml
 from edgepress.records.record import write_atomically
-from edgepress.sections import FREE, problems
+from edgepress.sections import BOUNDS, FREE, problems
 
 PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
@@ -59,7 +59,8 @@ def merge(text: str, preset: dict[str, Any], where: str) -> str:
     """Return the YAML `text` with the preset's values in place, its comments and order kept.
 
     Mappings are merged key by key; one that names another `method` is replaced as a whole. In the
-    free sections (variants, exporters, targets) entries may be added, and null removes one.
+    free sections (variants, exporters, targets, bounds by precision) entries may be added, and null
+    removes one.
     """
     yaml = _round_trip()
     tree = yaml.load(text)
@@ -72,9 +73,9 @@ def merge(text: str, preset: dict[str, Any], where: str) -> str:
 def _merge(
     tree: MutableMapping[str, Any], preset: dict[str, Any], path: tuple[str, ...], where: str
 ) -> None:
-    free = bool(path) and path[0] in FREE
-    # A method's parameters are its own to refuse; elsewhere a key that is not there is a slip.
-    grows = free or "method" in tree or "method" in preset
+    entries = ".".join(path) in (*FREE, BOUNDS)
+    # What is checked key by key later may grow; elsewhere a key that is not there is a slip.
+    grows = entries or path[:1] in {(name,) for name in FREE} or "method" in {*tree, *preset}
     if "method" in preset and preset["method"] != tree.get("method"):
         # Emptied rather than exchanged: comments and blank lines that follow hang on the mapping.
         tree.clear()
@@ -85,7 +86,7 @@ def _merge(
             known = list(map(str, tree))
             hint = nearest(str(key), known)
             raise UserError(f"{where}: {place}: unknown key; known are {', '.join(known)}{hint}")
-        if value is None and free and len(path) == 1:
+        if value is None and entries:
             tree.pop(key, None)
         elif isinstance(value, dict) and isinstance(old, MutableMapping):
             _merge(old, value, (*path, str(key)), where)

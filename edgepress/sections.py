@@ -44,6 +44,9 @@ MODELS: dict[str, str] = {
 FREE = ("quantize", "export", "targets")
 """Sections whose keys are the user's own: variants, exporters in use, targets."""
 
+BOUNDS = "gates.min_cosine"
+"""The one mapping below that has a key for each precision."""
+
 SECTIONS = (
     "project",
     "seed",
@@ -110,12 +113,9 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
     for key, room in METHODS.items():
         if key.split(".")[0] in tree:
             yield partial(_method, tree, key, room, where)
-    for key in _entries(tree, "quantize"):
-        yield partial(_method, tree, f"quantize.{key}", "quantization", where)
-    for key in _entries(tree, "export"):
-        yield partial(_exporter, tree, key, where)
-    for key in _entries(tree, "targets"):
-        yield partial(_target, tree, key, where)
+    for section, check in (("quantize", _variant), ("export", _exporter), ("targets", _target)):
+        for key in _entries(tree, section):
+            yield partial(check, tree, key, where)
 
 
 def _entries(tree: dict[str, Any], section: str) -> dict[str, Any]:
@@ -149,6 +149,13 @@ def _model(tree: dict[str, Any], key: str, where: str) -> None:
 
 def _method(tree: dict[str, Any], key: str, room: str, where: str) -> None:
     resolve(room, lookup(tree, key, where), where, key)
+
+
+def _variant(tree: dict[str, Any], precision: str, where: str) -> None:
+    _method(tree, f"quantize.{precision}", "quantization", where)
+    bounds = _entries(tree, "gates").get("min_cosine")
+    if isinstance(bounds, dict) and precision not in bounds:
+        raise UserError(f"{where}: {BOUNDS}: no bound for the precision {precision!r}; add one")
 
 
 def _exporter(tree: dict[str, Any], name: str, where: str) -> None:
