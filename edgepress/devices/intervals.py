@@ -33,20 +33,9 @@ def effective_runs(samples: Floats, quantile: float) -> int:
     The share of runs below the quantile is averaged over 20 stretches of time; where stretches
     differ by more than chance allows, or resemble their neighbours, runs repeat one another.
     """
-    runs = len(samples)
-    below = samples <= np.quantile(samples, quantile, method="inverted_cdf")
-    stretch = max(1, runs // _BATCHES)
-    means = below[: runs // stretch * stretch].reshape(-1, stretch).mean(axis=1)
-    centred = means - means.mean()
-    scatter = float(centred @ centred)
-    if scatter == 0.0:
-        return runs
-    count = len(means)
-    serial = float(centred[1:] @ centred[:-1]) / scatter
-    # Below one standard error, a serial correlation is chance.
-    serial = min(serial + 1 / count, 0.9) if serial > count**-0.5 else 0.0
-    variance = scatter / (count - 1) / count * (1 + serial) / (1 - serial)
-    return max(1, min(runs, round(quantile * (1 - quantile) / variance)))
+    cut = np.quantile(samples, quantile, method="inverted_cdf")
+    # Where many runs tie with the quantile, only one of the two tells stretches apart.
+    return min(_worth(samples <= cut, quantile), _worth(samples < cut, quantile))
 
 
 def percentile(samples: Floats, quantile: float, confidence: float) -> Interval | None:
@@ -101,6 +90,22 @@ def paired_drop(lost: int, won: int, pairs: int, confidence: float) -> Interval:
     low = _root(lambda drop: _score(lost, won, pairs, drop) - z, -1.0, value)
     high = _root(lambda drop: _score(lost, won, pairs, drop) + z, value, 1.0)
     return Interval(value=value, low=low, high=high, confidence=confidence)
+
+
+def _worth(below: npt.NDArray[np.bool_], quantile: float) -> int:
+    runs = len(below)
+    stretch = max(1, runs // _BATCHES)
+    means = below[: runs // stretch * stretch].reshape(-1, stretch).mean(axis=1)
+    centred = means - means.mean()
+    scatter = float(centred @ centred)
+    if scatter == 0.0:
+        return runs
+    count = len(means)
+    serial = float(centred[1:] @ centred[:-1]) / scatter
+    # Below one standard error, a serial correlation is chance.
+    serial = min(serial + 1 / count, 0.9) if serial > count**-0.5 else 0.0
+    variance = scatter / (count - 1) / count * (1 + serial) / (1 - serial)
+    return max(1, min(runs, round(quantile * (1 - quantile) / variance)))
 
 
 def _score(lost: int, won: int, pairs: int, drop: float) -> float:

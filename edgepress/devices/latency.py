@@ -2,7 +2,7 @@
 
 A round times a block of runs of the export and a block of its baseline, in an order drawn by lot,
 so that drift of the machine falls on both alike and an A/A comparison finds a difference at the
-nominal rate, whatever the noise. A percentile that the runs cannot bound is refused, not guessed.
+nominal rate, whatever the noise. A p99 that the runs cannot bound is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -42,31 +42,32 @@ class Plan:
     seed: int
 
 
-def measure(candidate: Call, baseline: Call | None, plan: Plan) -> Latency | str:
-    """Time `candidate`, against `baseline` if given; a sentence where p90 cannot be bounded."""
+def measure(candidate: Call, baseline: Call | None, plan: Plan) -> Latency:
+    """Time `candidate`, against `baseline` if given; p99 is None where the runs cannot bound it."""
     calls = [candidate] if baseline is None else [candidate, baseline]
     with _alone(), _without_gc():
         warmup = [warm_up(call, plan.warmup) for call in calls]
         times = _enough(calls, plan)
     series = times[0].ravel()
-    p50, p90, p99 = (
-        intervals.percentile(series, quantile, plan.confidence) for quantile in (0.5, 0.9, 0.99)
-    )
-    if p50 is None or p90 is None:
-        worth = intervals.effective_runs(series, 0.9)
-        return (
-            f"{len(series)} runs are worth {worth} independent ones on this machine now, too few "
-            "for p90; quiet it or raise validate.runs"
-        )
     return Latency(
-        p50_ms=p50,
-        p90_ms=p90,
-        p99_ms=p99,
+        p50_ms=_bounded(series, 0.5, plan.confidence),
+        p90_ms=_bounded(series, 0.9, plan.confidence),
+        p99_ms=intervals.percentile(series, 0.99, plan.confidence),
         runs=len(series),
         warmup_runs=warmup[0],
         threads=plan.threads,
         speedup=None if baseline is None else speedup(times[0], times[1], plan.confidence),
     )
+
+
+def _bounded(series: Floats, quantile: float, confidence: float) -> Interval:
+    """Bound a percentile; by the fastest and slowest run where the machine drifted throughout."""
+    bounded = intervals.percentile(series, quantile, confidence)
+    if bounded is not None:
+        return bounded
+    value = float(np.quantile(series, quantile, method="inverted_cdf"))
+    low, high = float(series.min()), float(series.max())
+    return Interval(value=value, low=low, high=high, confidence=confidence)
 
 
 def speedup(candidate: Floats, baseline: Floats, confidence: float) -> Interval:

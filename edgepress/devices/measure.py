@@ -24,7 +24,7 @@ from edgepress.records.record import sha256_folder
 from edgepress.runtimes.session import NotHere, Session
 
 Images = npt.NDArray[np.float32]
-_PARTS = ("parity", "accuracy", "latency", "memory", "speedup")
+_PARTS = ("parity", "accuracy", "latency", "memory")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def measure(
         peak_memory_mb=parts.peak_memory_mb,
         energy=parts.energy,
         conditions=host.conditions(
-            TOOLS.get(target.runtime, ()),
+            TOOLS.get(subject.exported.format, ()),
             None if throttled is None or after is None else after > throttled,
         ),
         not_run=parts.not_run,
@@ -199,16 +199,12 @@ def _time(
     """Fill in latency, against the baseline where there is one, and energy."""
     call: Call = functools.partial(session.run, sample)
     rival = None if baseline is None else _rival(parts, baseline, sample, plan.threads)
+    other: Call | None = None if rival is None else functools.partial(rival.run, sample)
     try:
-        other: Call | None = None if rival is None else functools.partial(rival.run, sample)
-        timed = latency.measure(call, other, plan)
+        parts.latency = latency.measure(call, other, plan)
     finally:
         if rival is not None:
             rival.close()
-    if isinstance(timed, Latency):
-        parts.latency = timed
-    else:
-        parts.refuse(timed, "latency", "speedup")
     parts.energy = energy.measure(call, plan.runs)
 
 

@@ -1,10 +1,11 @@
-"""A real little network on real digits: float answers in NumPy, exports as ONNX, healthy or with faults."""
+"""A real little network on real digits: its answers in NumPy, its exports in ONNX."""
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +38,16 @@ class Digits:
 
 @dataclass(frozen=True)
 class Weights:
-    """Two convolutions drawn by lot and a classifier fitted to them."""
+    """Two layers, [inputs, hidden] and [hidden, classes], each with its bias."""
 
     first: Array
+    first_bias: Array
     second: Array
-    head: Array
-    bias: Array
-
-    def features(self, inputs: Array) -> Array:
-        hidden = np.maximum(_convolve(_convolve_relu(inputs, self.first), self.second), 0)
-        return hidden.reshape(len(inputs), -1)
+    second_bias: Array
 
     def logits(self, inputs: Array) -> Array:
-        return (self.features(inputs) @ self.head + self.bias).astype(np.float32)
-
-
-def _convolve_relu(x: Array, kernel: Array) -> Array:
-    return np.maximum(_convolve(x, kernel), 0)
-
-
-def _convolve(x: Array, kernel: Array) -> Array:
-    """3 x 3, stride 2, one pixel of padding."""
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2]
-    return np.einsum("nchwij,ocij->nohw", windows, kernel, optimize=True).astype(np.float32)
+        hidden = np.maximum(inputs.reshape(len(inputs), -1) @ self.first + self.first_bias, 0)
+        return (hidden @ self.second + self.second_bias).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
@@ -75,19 +62,17 @@ def digits() -> tuple[Digits, Digits]:
     return Digits(colour[450:], labels[450:]), Digits(colour[:450], labels[:450])
 
 
-def fit(train: Digits, seed: int) -> Weights:
-    rng = np.random.default_rng(seed)
-    first = (rng.normal(size=(8, 3, 3, 3)) / 5).astype(np.float32)
-    # Channels of unlike scale, as batch norm folded into weights makes them.
-    scale = np.exp(rng.normal(size=(24, 1, 1, 1))).astype(np.float32)
-    second = (scale * rng.normal(size=(24, 8, 3, 3)) / 8).astype(np.float32)
-    draft = Weights(first, second, np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
-    features = draft.features(train.inputs(SPEC)).astype(np.float64)
-    columns = np.hstack([features, np.ones((len(features), 1))])
-    goal = np.eye(10)[train.labels] * 10 - 2
-    ridge = columns.T @ columns + 3.0 * np.eye(columns.shape[1])
-    solved = np.linalg.solve(ridge, columns.T @ goal).astype(np.float32)
-    return Weights(first, second, solved[:-1], solved[-1])
+def fit(train: Digits, seed: int, epochs: int = 15) -> Weights:
+    """Train with sklearn's perceptron; deterministic for a seed."""
+    from sklearn.neural_network import MLPClassifier
+
+    inputs = train.inputs(SPEC).reshape(len(train.labels), -1)
+    network = MLPClassifier((32,), alpha=0.01, max_iter=epochs, tol=0.0, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network.fit(inputs, train.labels)
+    (first, second), (first_bias, second_bias) = network.coefs_, network.intercepts_
+    return Weights(*(part.astype(np.float32) for part in (first, first_bias, second, second_bias)))
 
 
 @pytest.fixture(scope="session")
@@ -102,22 +87,19 @@ def reference(digits: tuple[Digits, Digits], weights: Weights) -> Reference:
     return Reference(ids, test.labels, weights.logits(test.inputs(SPEC)), BUNDLE)
 
 
-def graph(weights: Weights, softmax: bool = False) -> Any:
+def make_graph(weights: Weights, softmax: bool = False) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
-    stride: dict[str, Any] = {"strides": [2, 2], "pads": [1, 1, 1, 1]}
     nodes = [
-        helper.make_node("Conv", ["image", "first"], ["a"], name="conv1", **stride),
-        helper.make_node("Relu", ["a"], ["b"], name="relu1"),
-        helper.make_node("Conv", ["b", "second"], ["c"], name="conv2", **stride),
-        helper.make_node("Relu", ["c"], ["d"], name="relu2"),
-        helper.make_node("Flatten", ["d"], ["e"], name="flatten"),
-        helper.make_node("Gemm", ["e", "head", "bias"], ["f"], name="gemm"),
-        helper.make_node("Softmax" if softmax else "Identity", ["f"], ["logits"], name="end"),
+        helper.make_node("Flatten", ["image"], ["a"], name="flatten"),
+        helper.make_node("Gemm", ["a", "first", "first_bias"], ["b"], name="gemm1"),
+        helper.make_node("Relu", ["b"], ["c"], name="relu"),
+        helper.make_node("Gemm", ["c", "second", "second_bias"], ["d"], name="gemm2"),
+        helper.make_node("Softmax" if softmax else "Identity", ["d"], ["logits"], name="end"),
     ]
     held = [
-        numpy_helper.from_array(np.ascontiguousarray(getattr(weights, name)), name)
-        for name in ("first", "second", "head", "bias")
+        numpy_helper.from_array(np.ascontiguousarray(part), name)
+        for name, part in asdict(weights).items()
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 10])
@@ -125,8 +107,8 @@ def graph(weights: Weights, softmax: bool = False) -> Any:
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def quantize(model: Any, images: Array, folder: Path) -> Any:
-    """Static Q/DQ, symmetric int8 per channel: right on processors without VNNI too."""
+def make_int8(model: Any, images: Array, folder: Path, reduce_range: bool = True) -> Any:
+    """Static Q/DQ per channel; 7-bit weights are right on processors without VNNI too."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
@@ -145,11 +127,57 @@ def quantize(model: Any, images: Array, folder: Path) -> Any:
         result,
         Images(),
         per_channel=True,
+        reduce_range=reduce_range,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
         extra_options={"ActivationSymmetric": True},
     )
     return onnx.load(result)
+
+
+@pytest.fixture(scope="session")
+def graph() -> Callable[..., Any]:
+    """Return the function that writes weights as an ONNX model."""
+    return make_graph
+
+
+@pytest.fixture(scope="session")
+def quantize() -> Callable[..., Any]:
+    """Return the function that quantizes an ONNX model."""
+    return make_int8
+
+
+@pytest.fixture(scope="session")
+def spec() -> InputSpec:
+    """Return what the network was trained on."""
+    return SPEC
+
+
+@pytest.fixture(scope="session")
+def stale(digits: tuple[Digits, Digits]) -> Weights:
+    """Return the same training, stopped earlier."""
+    return fit(digits[0], 0, epochs=8)
+
+
+@pytest.fixture(scope="session")
+def model(weights: Weights) -> Any:
+    """Return the healthy float export."""
+    return make_graph(weights)
+
+
+@pytest.fixture(scope="session")
+def quantized(
+    digits: tuple[Digits, Digits], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Any], Any]:
+    """Return a function that quantizes a model with 64 training images."""
+    images = digits[0].inputs(SPEC)[:64]
+    return lambda model: make_int8(model, images, tmp_path_factory.mktemp("int8"))
+
+
+@pytest.fixture(scope="session")
+def int8(model: Any, quantized: Callable[[Any], Any]) -> Any:
+    """Return the healthy INT8 export."""
+    return quantized(model)
 
 
 Write = Callable[..., Subject]

@@ -1,0 +1,144 @@
+"""Intervals: exact where exactness can be had, and covering at the rate they state elsewhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgepress.devices import intervals
+
+Floats = npt.NDArray[np.float64]
+counts = st.integers(1, 2000).flatmap(
+    lambda pairs: st.tuples(st.just(pairs), st.integers(0, pairs), st.integers(0, pairs)).filter(
+        lambda three: three[1] + three[2] <= three[0]
+    )
+)
+
+
+def correlated(rng: np.random.Generator, runs: int, memory: float) -> Floats:
+    """Standard normal noise in which each run remembers the one before."""
+    steps = rng.normal(size=runs) * math.sqrt(1 - memory**2)
+    steps[0] = rng.normal()
+    for index in range(1, runs):
+        steps[index] += memory * steps[index - 1]
+    return steps
+
+
+def latencies(rng: np.random.Generator, runs: int, memory: float) -> Floats:
+    """Milliseconds with drift, jitter and now and then a spike."""
+    spikes = (rng.random(runs) < 0.02) * rng.exponential(1.0, runs)
+    return np.exp(0.1 * correlated(rng, runs, memory) + 0.02 * rng.normal(size=runs)) + spikes
+
+
+@pytest.mark.parametrize(("quantile", "runs"), [(0.5, 6), (0.9, 36), (0.99, 368)])
+def test_runs_needed_is_where_the_highest_run_first_bounds_the_quantile(
+    quantile: float, runs: int
+) -> None:
+    assert intervals.runs_needed(quantile, 0.95) == runs
+    assert quantile**runs <= 0.025 < quantile ** (runs - 1)
+
+
+def test_percentile_refused_when_too_few_runs_can_bound_it() -> None:
+    runs = np.random.default_rng(0).random(367)
+    assert intervals.percentile(runs, 0.99, 0.95) is None
+    assert intervals.percentile(runs, 0.9, 0.95) is not None
+
+
+def test_p99_refused_when_runs_repeat_each_other() -> None:
+    runs = np.repeat(np.random.default_rng(0).random(40), 25)
+    assert len(runs) == 1000
+    assert intervals.percentile(runs, 0.99, 0.95) is None
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.9])
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.99])
+def test_percentile_covers_the_truth_at_about_its_rate_when_noise_remembers(
+    memory: float, quantile: float
+) -> None:
+    truth = float(np.quantile(latencies(np.random.default_rng(99), 400_000, 0.0), quantile))
+    covered = []
+    for seed in range(150):
+        series = latencies(np.random.default_rng(seed), 1000, memory)
+        interval = intervals.percentile(series, quantile, 0.95)
+        if interval is not None:
+            assert interval.low <= interval.value <= interval.high
+            covered.append(interval.low <= truth <= interval.high)
+    assert len(covered) > 140
+    assert np.mean(covered) >= 0.89
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.9, 0.999])
+def test_ratio_calls_a_difference_at_the_nominal_rate_when_there_is_none(memory: float) -> None:
+    called = 0
+    trials = 400
+    for seed in range(trials):
+        rng = np.random.default_rng(seed)
+        blocks = latencies(rng, 100 * 2 * 10, memory).reshape(100, 2, 10)
+        first = rng.integers(0, 2, 100)
+        ours = np.median(blocks[np.arange(100), first], axis=1)
+        theirs = np.median(blocks[np.arange(100), 1 - first], axis=1)
+        interval = intervals.ratio(theirs, ours, 0.95)
+        called += not interval.low <= 1 <= interval.high
+    # The 0.1 % and 99.9 % points of a binomial of 400 trials at the nominal 5 %.
+    assert 8 <= called <= 35
+
+
+def test_ratio_finds_three_percent_when_noise_is_ten_percent_and_drifts() -> None:
+    rng = np.random.default_rng(1)
+    blocks = latencies(rng, 4000, 0.99).reshape(200, 2, 10)
+    ours, theirs = np.median(blocks[:, 0], axis=1), 1.03 * np.median(blocks[:, 1], axis=1)
+    interval = intervals.ratio(theirs, ours, 0.95)
+    assert 1.0 < interval.low < 1.03 < interval.high
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_share_is_a_proper_interval(sample: tuple[int, int]) -> None:
+    hits, trials = sample
+    interval = intervals.share(hits, trials, 0.95)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+    assert interval.high > interval.low
+    mirrored = intervals.share(trials - hits, trials, 0.95)
+    assert mirrored.low == pytest.approx(1 - interval.high, abs=1e-12)
+
+
+def test_share_agrees_with_wilson_when_computed_by_hand() -> None:
+    interval = intervals.share(8, 10, 0.95)
+    assert (interval.low, interval.high) == pytest.approx((0.490162, 0.943318), abs=1e-6)
+
+
+@settings(max_examples=200)
+@given(counts)
+def test_paired_drop_is_a_proper_interval_and_changes_sign_with_its_arguments(
+    sample: tuple[int, int, int],
+) -> None:
+    pairs, lost, won = sample
+    interval = intervals.paired_drop(lost, won, pairs, 0.95)
+    assert -1 <= interval.low <= interval.value + 1e-9
+    assert interval.value - 1e-9 <= interval.high <= 1
+    mirrored = intervals.paired_drop(won, lost, pairs, 0.95)
+    assert mirrored.low == pytest.approx(-interval.high, abs=1e-9)
+    assert mirrored.high == pytest.approx(-interval.low, abs=1e-9)
+
+
+@given(st.integers(2, 100_000))
+def test_paired_drop_is_as_wide_as_the_sample_deserves_when_nothing_changed(pairs: int) -> None:
+    interval = intervals.paired_drop(0, 0, pairs, 0.95)
+    z2 = 1.959963984540054**2
+    assert interval.high == pytest.approx(z2 / (pairs + z2), rel=1e-6)
+
+
+def test_paired_drop_covers_the_truth_at_its_rate_when_few_answers_differ() -> None:
+    rng = np.random.default_rng(0)
+    trials = rng.multinomial(450, [0.02, 0.01, 0.97], size=1500)
+    kept = [
+        (interval := intervals.paired_drop(int(lost), int(won), 450, 0.95)).low
+        <= 0.01
+        <= interval.high
+        for lost, won, _ in trials
+    ]
+    assert 0.93 <= np.mean(kept) <= 0.975
