@@ -7,10 +7,9 @@ from typing import Any
 
 from edgepress.backbones import bundle
 from edgepress.errors import UserError, nearest
-from edgepress.export.job import ExportJob
+from edgepress.export.job import ExportJob, read_calibration
 from edgepress.methods import Method, names, resolve
 from edgepress.params import lookup
-from edgepress.quantization import calibration
 from edgepress.records.exported import Exported
 from edgepress.records.quantized import BUNDLE, CALIBRATION, Quantized
 from edgepress.records.target import Target
@@ -28,7 +27,7 @@ def work(stage: Stage) -> None:
     record, network = bundle.load(source / BUNDLE)
     images = None
     if quantized.calibration_sha256 is not None:
-        images = calibration.read(source / CALIBRATION)
+        images = read_calibration(source / CALIBRATION)
     with stage.output(f"data/exported/{target}") as out:
         out.mkdir()
         job = ExportJob(target, quantized, network, record, images, out)

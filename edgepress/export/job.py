@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgepress.errors import UserError
 from edgepress.records.bundle import Bundle
+from edgepress.records.calibration import IMAGES, Calibration
 from edgepress.records.exported import Exported, ExportedFile
 from edgepress.records.quantized import Quantized
 from edgepress.records.record import sha256_file
@@ -63,6 +64,18 @@ class ExportJob:
                 f"{again}"
             )
         return self.calibration
+
+
+def read_calibration(folder: Path) -> npt.NDArray[np.float32]:
+    """Return the images of a calibration folder; missing or changed files are UserErrors."""
+    record = Calibration.read(folder)
+    path = folder / IMAGES
+    if not path.is_file():
+        raise UserError(f"{path}: file not found; run the quantize stage again")
+    if sha256_file(path) != record.images_sha256:
+        raise UserError(f"{path}: is not the file calibration.json names; run quantize again")
+    images: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+    return images
 
 
 def versions(*packages: str) -> dict[str, str]:

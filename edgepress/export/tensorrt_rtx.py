@@ -12,10 +12,8 @@ from edgepress.export.job import ExportJob, finish, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.records.record import sha256_file
-from edgepress.runtimes.tensorrt_build import CannotBuildError
-from edgepress.runtimes.tensorrt_rtx import ONNX, SIDECAR
+from edgepress.runtimes.tensorrt_build import ENGINE, ONNX, SIDECAR, CannotBuildError
 
-_ENGINE = "model.engine"
 _OPSET = 18
 
 
@@ -29,26 +27,26 @@ class Params(Config):
 
 
 def export(job: ExportJob, *, params: Params) -> Exported:
-    """Write model.engine, engine.json (what made it and for what) and the ONNX file it is from."""
+    """Write the engine, a sidecar (what made it, for what GPU) and the ONNX file it is from."""
     tools = versions("torch", "onnx", "onnxscript", "onnxruntime", *rtx.PACKAGES)
     write_graph(job, job.out / ONNX, _OPSET, rtx.TENSORRT)
     try:
         engine, version = rtx.build((job.out / ONNX).read_bytes(), params.compute_capability)
     except CannotBuildError as error:
         raise UserError(f"target {job.target}: TensorRT-RTX: {error}") from None
-    (job.out / _ENGINE).write_bytes(engine)
+    (job.out / ENGINE).write_bytes(engine)
     sidecar = {
         "tensorrt_rtx": version,
         "compute_capability": rtx.dotted(params.compute_capability),
         "precision": job.quantized.precision,
         "onnx_sha256": sha256_file(job.out / ONNX),
-        "engine_sha256": sha256_file(job.out / _ENGINE),
+        "engine_sha256": sha256_file(job.out / ENGINE),
     }
     (job.out / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
     return finish(
         job,
         format="tensorrt_rtx",
-        entry=_ENGINE,
+        entry=ENGINE,
         layout="NCHW",
         input_name=INPUT,
         output_name=OUTPUT,

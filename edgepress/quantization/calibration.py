@@ -75,17 +75,5 @@ def choose(ids: Sequence[str], labels: Sequence[int], count: int) -> list[int]:
     return sorted(index for _, _, index in sorted(turns)[:count])
 
 
-def read(folder: Path) -> npt.NDArray[np.float32]:
-    """Return the images of a calibration folder; missing or changed files are UserErrors."""
-    record = Calibration.read(folder)
-    path = folder / IMAGES
-    if not path.is_file():
-        raise UserError(f"{path}: file not found; run the quantize stage again")
-    if sha256_file(path) != record.images_sha256:
-        raise UserError(f"{path}: is not the file calibration.json names; run quantize again")
-    images: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-    return images
-
-
 def _hash(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()

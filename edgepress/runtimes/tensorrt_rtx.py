@@ -15,10 +15,7 @@ from edgepress.records.exported import Exported
 from edgepress.runtimes.engine import EngineSession
 from edgepress.runtimes.onnxruntime import OnnxSession
 from edgepress.runtimes.session import NotHere, Session, entry
-from edgepress.runtimes.tensorrt_build import CannotBuildError, find_gpu
-
-ONNX = "model.onnx"
-SIDECAR = "engine.json"
+from edgepress.runtimes.tensorrt_build import ONNX, SIDECAR, CannotBuildError, find_gpu
 
 
 class Params(Config):

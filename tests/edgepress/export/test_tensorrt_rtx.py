@@ -28,7 +28,7 @@ def test_graph_answers_as_torch_when_its_stand_in_runs(
 
 def test_engine_comes_with_what_made_it_when_built_without_a_gpu(export: Any) -> None:
     folder, exported = export(INT8, OPTIONS)
-    sidecar = json.loads((folder / "engine.json").read_text())
+    sidecar = json.loads((folder / "model.engine.json").read_text())
     assert sidecar["compute_capability"] == "8.6"
     assert sidecar["tensorrt_rtx"] == exported.tools["tensorrt-rtx-cu13-libs"]
     assert sidecar["engine_sha256"] == sha256_file(folder / exported.entry)

@@ -59,9 +59,9 @@ def test_load_says_not_here_when_another_version_built_the_engine(
 ):
     gpu("8.6")
     folder, exported = small_export(FP32, **OPTIONS)
-    sidecar = json.loads((folder / "engine.json").read_text())
+    sidecar = json.loads((folder / "model.engine.json").read_text())
     data = json.dumps({**sidecar, "tensorrt_rtx": "0.1"}).encode()
-    copy, changed = forged(folder, exported, "engine.json", data)
+    copy, changed = forged(folder, exported, "model.engine.json", data)
     with pytest.raises(NotHere, match=f"for tensorrt_rtx 0.1, this machine has {trt.__version__}"):
         load_session(copy, changed)
 
@@ -93,6 +93,6 @@ def test_load_refuses_when_the_engine_was_changed(small_export, load_session, fo
 @pytest.mark.parametrize("data", [b"{", b"[]"])
 def test_load_refuses_when_the_sidecar_is_damaged(small_export, load_session, forged, gpu, data):
     gpu("8.6")
-    copy, exported = forged(*small_export(FP32, **OPTIONS), "engine.json", data)
-    with pytest.raises(UserError, match=r"engine\.json: "):
+    copy, exported = forged(*small_export(FP32, **OPTIONS), "model.engine.json", data)
+    with pytest.raises(UserError, match=r"model\.engine\.json: "):
         load_session(copy, exported)

@@ -1,0 +1,38 @@
+"""Real digits in a manifest, and a job over them."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from edgepress.data.images import ImageSet
+from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.splits import Fractions
+from edgepress.methods import resolve
+from edgepress.quantization.job import QuantizeJob
+from edgepress.records.bundle import Bundle
+from edgepress.records.inputs import InputSpec
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    folder = tmp_path_factory.mktemp("manifest")
+    source = resolve("data.sources", {"method": "digits"}, "test", "source")
+    rules = Rules(split=Fractions(val=0.1, test=0.2), limit=200)
+    build_manifest(source(folder), folder, rules)
+    return ImageSet.open(folder, "train")
+
+
+@pytest.fixture
+def job(images: ImageSet) -> QuantizeJob:
+    bundle = Bundle(
+        task="classification",
+        backbone={},
+        classes=images.classes,
+        input=InputSpec(height=16, width=16, channels=1, mean=(0.3,), std=(0.35,)),
+        parameters=1,
+        macs=1,
+        lineage={},
+        weights_sha256="w" * 64,
+    )
+    return QuantizeJob(nn.Flatten(), bundle, images, seed=0)
