@@ -34,6 +34,7 @@ def work(stage: Stage) -> None:
     target = Target.parse(str(stage.key))
     how = stage.section(Protocol, "validate")
     bounds = stage.section(Gates, "gates")
+    bounds.least_cosine(target)  # Asked before the long part rather than after it.
     # A target's key holds no dot, so it can be looked up beside the options it names.
     baseline = Target.parse(str(lookup(stage.raw("targets"), f"{target}.baseline", str(PARAMS))))
     subject = Subject.read(EXPORTED / str(target))

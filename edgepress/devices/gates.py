@@ -32,6 +32,17 @@ class Gates(Config):
     min_speedup: float = Field(gt=0)
     """The lower end of the speed-up's interval over the baseline must stay above."""
 
+    def least_cosine(self, target: Target) -> float:
+        """Return the bound of the target's precision; none is a UserError."""
+        bound = self.min_cosine.get(target.precision)
+        if bound is None:
+            known = sorted(self.min_cosine)
+            raise UserError(
+                f"params.yaml: gates.min_cosine: no bound for {target.precision!r} of {target}; "
+                f"there are {', '.join(known) or 'none'}{nearest(target.precision, known)}"
+            )
+        return bound
+
 
 def judge(measurement: Measurement, bounds: Gates, baseline: Target) -> Verdicts:
     """Judge a measurement; the baseline itself has nothing to beat and no speed-up gate."""
@@ -62,14 +73,7 @@ def _integrity(measurement: Measurement) -> Verdict:
 
 
 def _parity(measurement: Measurement, bounds: Gates) -> Verdict:
-    precision = measurement.target.precision
-    bound = bounds.min_cosine.get(precision)
-    if bound is None:
-        known = sorted(bounds.min_cosine)
-        raise UserError(
-            f"params.yaml: gates.min_cosine: no bound for {precision!r} of {measurement.target}; "
-            f"there are {', '.join(known) or 'none'}{nearest(precision, known)}"
-        )
+    bound = bounds.least_cosine(measurement.target)
     parity = measurement.parity
     if parity is None:
         return _not_run("parity", bound, "cosine", measurement.not_run)
