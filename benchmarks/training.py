@@ -1,0 +1,145 @@
+"""The training loop against a bare hand-written one, and distillation cached against live.
+
+Same network, images, batches and hyper-parameters, in turns within one process; medians of ratios.
+Run: python benchmarks/training.py [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from edgepress.distillation.teacher import Teacher
+from edgepress.methods import resolve
+from edgepress.records.inputs import InputSpec
+from edgepress.training.examples import Examples
+from edgepress.training.loop import Job
+
+SIDE, BATCH, EPOCHS = 16, 64, 2
+RECIPE: dict[str, Any] = {
+    "epochs": EPOCHS,
+    "batch": BATCH,
+    "learning_rate": 0.1,
+    "weight_decay": 5e-4,
+    "augment": "none",
+    "precision": "fp32",
+}
+SPEC = InputSpec(height=SIDE, width=SIDE, channels=1, mean=(0.3,), std=(0.35,))
+
+
+def digits() -> Examples:
+    """Return 1,280 digits, each pixel doubled to 16 x 16."""
+    data = load_digits()
+    pixels = (data.images[:1280, ..., None] * 15.9).astype(np.uint8)
+    larger = np.repeat(np.repeat(pixels, 2, 1), 2, 2)
+    return Examples(larger, data.target[:1280].astype(np.int64), SPEC)
+
+
+def network(depth: int, width: int) -> nn.Module:
+    """Return a CIFAR ResNet with fixed initial weights."""
+    torch.manual_seed(0)
+    raw = {"method": "resnet_cifar", "depth": depth, "width": width}
+    built: nn.Module = resolve("backbones", raw, "benchmark", "backbone")(1, 10)
+    return built
+
+
+def ours(examples: Examples) -> None:
+    """Train by the pipeline's loop; two validation images, so that only training counts."""
+    few = Examples(examples.pixels[:2], examples.labels[:2], SPEC)
+    method = resolve(
+        "training", {**RECIPE, "method": "supervised", "label_smoothing": 0.0}, "benchmark", "r"
+    )
+    method(Job(network(8, 16), examples, few, 0))
+
+
+def bare(examples: Examples) -> None:
+    """Train as a careful person would write it by hand: tensors ready in memory, channels last."""
+    model = network(8, 16).to(memory_format=torch.channels_last).train()
+    x = torch.from_numpy(examples.pixels).permute(0, 3, 1, 2).float().div(255).sub(0.3).div(0.35)
+    x = x.contiguous(memory_format=torch.channels_last)
+    y = torch.from_numpy(examples.labels)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4
+    )
+    steps = len(x) // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=EPOCHS * steps)
+    for _ in range(EPOCHS):
+        order = torch.randperm(len(x))
+        for start in range(0, steps * BATCH, BATCH):
+            rows = order[start : start + BATCH]
+            loss = cross_entropy(model(x[rows]), y[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+
+
+def distilled(examples: Examples, mode: str) -> None:
+    """Distil a ResNet-8 from a ResNet-14 for four epochs, the teacher's answers cached or live."""
+    few = Examples(examples.pixels[:2], examples.labels[:2], SPEC)
+    raw = {
+        **RECIPE,
+        "method": "logits",
+        "epochs": 4,
+        "temperature": 4.0,
+        "weight": 0.9,
+        "teacher": mode,
+    }
+    with tempfile.TemporaryDirectory() as cache:
+        teacher = Teacher(network(14, 24).eval(), "0" * 64, Path(cache))
+        resolve("distillation", raw, "benchmark", "r")(
+            Job(network(8, 16), examples, few, 0), teacher
+        )
+
+
+def ratio(slow: Callable[[], None], fast: Callable[[], None], rounds: int) -> list[float]:
+    """Return seconds of `slow` over seconds of `fast`, one value per round, in turns."""
+    slow(), fast()
+    found = []
+    for _ in range(rounds):
+        seconds = []
+        for work in (slow, fast):
+            started = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - started)
+        found.append(seconds[0] / seconds[1])
+    return found
+
+
+def show(name: str, ratios: list[float]) -> None:
+    """Print the median with the smallest and the largest."""
+    print(f"{name}: {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})")
+
+
+def main() -> None:
+    """Run both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    examples = digits()
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {rounds} rounds"
+    )
+    show(
+        "speed of the loop, bare loop = 1",
+        ratio(lambda: bare(examples), lambda: ours(examples), rounds),
+    )
+    show(
+        "speed of cached distillation, live = 1",
+        ratio(lambda: distilled(examples, "live"), lambda: distilled(examples, "auto"), rounds),
+    )
+
+
+if __name__ == "__main__":
+    main()

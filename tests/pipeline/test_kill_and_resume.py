@@ -1,0 +1,114 @@
+"""A run that is killed ends, run again, with the very bytes of a run that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Project, copy_project, environment
+
+from edgepress.records.record import sha256_folder
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def _start(project: Project, *command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _outputs(project: Project, *names: str) -> dict[str, str]:
+    return {name: sha256_folder(project.folder / "data" / name) for name in names}
+
+
+def _partials(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in (folder / "data").rglob(".*.partial"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Everything up to the selection, with a teacher that takes some seconds."""
+    project = copy_project(tmp_path_factory.mktemp("killed"))
+    recipe = {"epochs": 30, "augment": "shift"}
+    project.change(train={"backbone": {"width": 16}, "recipe": recipe})
+    project.repro("curate")
+    return project
+
+
+def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Project) -> None:
+    project.repro("train")
+    expected = _outputs(project, "teacher")
+    subprocess.run(["rm", "-rf", str(project.folder / "data" / "teacher")], check=True)
+    training = _start(project, "python", "-m", "stages.train")
+    state = project.folder / ".edgepress" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(state.glob("train-*/checkpoint.safetensors")):
+        assert training.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    _kill(training)
+    assert not (project.folder / "data" / "teacher").exists()
+    resumed = project.run("python", "-m", "stages.train")
+    assert resumed.returncode == 0, resumed.stderr
+    assert _outputs(project, "teacher") == expected
+    assert not list(state.glob("train-*"))
+
+
+@pytest.mark.parametrize("stage", ["ingest", "check", "embed", "curate", "distill", "slim"])
+def test_outputs_are_the_same_when_a_stage_was_killed_at_any_moment(
+    project: Project, stage: str
+) -> None:
+    outputs = {
+        "ingest": "manifest",
+        "check": "check",
+        "embed": "embeddings",
+        "curate": "selection",
+        "distill": "student",
+        "slim": "slim",
+    }
+    project.repro(stage)
+    name = outputs[stage]
+    ignored = ("docs",) if stage == "check" else ()
+    expected = _contents(project.folder / "data" / name, ignored)
+    for delay in (1.0, 3.0):
+        process = _start(project, "python", "-m", f"stages.{stage}")
+        time.sleep(delay)
+        if process.poll() is None:
+            _kill(process)
+    again = project.run("python", "-m", f"stages.{stage}")
+    assert again.returncode == 0, again.stderr
+    assert _contents(project.folder / "data" / name, ignored) == expected
+    assert _partials(project.folder) == []
+
+
+def _contents(folder: Path, ignored: tuple[str, ...]) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in ignored
+    }
+
+
+def test_dvc_carries_on_when_the_whole_run_was_killed(project: Project) -> None:
+    whole = _start(project, "dvc", "repro", "distill")
+    time.sleep(6)
+    if whole.poll() is None:
+        _kill(whole)
+    output = project.repro("distill")
+    assert "is blocked" not in output
+    assert (project.folder / "data" / "student" / "model.json").is_file()
