@@ -1,7 +1,8 @@
 """Stage check: hold the manifest against its rules; a critical finding stops the pipeline.
 
-Reads data/manifest, writes data/check. On a critical finding the same folder is kept as
-.edgepress/check, to look at.
+Reads data/manifest, writes data/check. Its file `passed` holds the manifest's hash: what depends on
+that file waits for the check, yet stays as it is when only the limits change. On a critical finding
+the folder is kept as .edgepress/check, to look at.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from edgepress.data.checking import check_manifest
 from edgepress.data.rules import Limits
 from edgepress.errors import UserError
-from edgepress.records.findings import OFFENDING, Findings
+from edgepress.records.findings import OFFENDING, PASSED, Findings
 from stages.stage import Stage, main
 
 KEPT = Path(".edgepress/check")
@@ -27,6 +28,7 @@ def work(stage: Stage) -> None:
         if findings.failed("critical"):
             shutil.copytree(folder, KEPT)
             raise UserError(_refusal(findings))
+        (folder / PASSED).write_text(findings.manifest_sha256 + "\n", encoding="utf-8")
     stage.metrics(
         images=findings.images,
         warnings=len(findings.failed("warning")),

@@ -28,7 +28,8 @@ def inventory(entry: dict[str, Any]) -> dict[str, Any]:
     if isinstance(entry.get("path"), str):
         root = Path(entry["path"])
         for name, status in _files(root):
-            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            digest.update(os.fsencode(name))  # a name need not be UTF-8
+            digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
             count += 1
             size += status.st_size
     return {"source": entry, "files": count, "bytes": size, "digest": digest.hexdigest()}

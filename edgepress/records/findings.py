@@ -12,6 +12,7 @@ Severity = Literal["critical", "warning"]
 
 OFFENDING = "offending.csv"
 DOCS = "docs"
+PASSED = "passed"
 
 
 class Finding(BaseModel):

@@ -31,6 +31,11 @@ def test_inventory_is_empty_when_the_source_brings_its_own_images() -> None:
     assert inventory({"method": "digits"})["files"] == 0
 
 
+def test_inventory_takes_names_that_are_not_utf8(images: Path) -> None:
+    Path(os.fsdecode(os.fsencode(images) + b"/\xff.png")).touch()
+    assert inventory({"method": "folder", "path": str(images)})["files"] == 4
+
+
 @pytest.mark.parametrize("change", ["add", "remove", "rename", "grow", "touch"])
 def test_digest_changes_when_a_file_does(images: Path, change: str) -> None:
     before = digest(images)
