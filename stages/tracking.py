@@ -58,19 +58,19 @@ class Store:
 
     def __init__(self, uri: str, project: str) -> None:
         """Open the store, creating the experiment if need be; UserError if it cannot be reached."""
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for name in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         if not re.fullmatch(r"[\w.-]+", project):
             raise UserError(
                 f"params.yaml: project: {project!r} may hold letters, digits, _ . - only"
             )
         mlflow.set_tracking_uri(uri)
         self.project = project
-        self.client = mlflow.MlflowClient()
         try:
+            self.client = mlflow.MlflowClient()
             self._experiment = self._open_experiment(uri)
         except (MlflowException, OSError) as error:
-            first = str(error).strip().split("\n")[0]
+            first = str(error).strip().split("\n")[0].split(" (Caused by")[0]
             raise UserError(
                 f"MLflow at {uri}: {first}; start it, or name another store in params.yaml "
                 "(register.tracking_uri) or in MLFLOW_TRACKING_URI"

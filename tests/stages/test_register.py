@@ -247,12 +247,13 @@ def test_environment_wins_when_it_names_a_store(
     assert other.get_registered_model(f"digits.{PASSED}").aliases
 
 
-def test_store_is_named_when_it_cannot_be_reached(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "file:///never-made"])
+def test_store_is_named_when_it_cannot_be_used(
+    run: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match=r"MLflow at http://127.0.0.1:9: .*MLFLOW_TRACKING_URI"):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UserError, match=rf"MLflow at {uri}: .*MLFLOW_TRACKING_URI"):
         go()
 
 
