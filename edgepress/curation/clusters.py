@@ -10,6 +10,7 @@ from edgepress.curation.job import Job
 from edgepress.curation.kmeans import Assigned
 from edgepress.curation.rows import RowFile
 from edgepress.curation.select import Groups
+from edgepress.errors import UserError
 
 
 class Concepts:
@@ -17,6 +18,8 @@ class Concepts:
 
     def __init__(self, job: Job, params: Pruned) -> None:
         """Cluster, drop duplicates inside clusters, then let the centroids follow what is left."""
+        if params.class_floor and job.classes is None:
+            raise UserError("class_floor: the rows have no class labels; give them or set it to 0")
         count = concepts(job.rows, params.concepts)
         most = job.rows - budget(job.rows, params.keep)
         centroids = kmeans.cluster(job, count, params.passes)

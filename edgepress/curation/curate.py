@@ -59,8 +59,12 @@ def curate(method: Method, source: Source, folder: Path, means: Means) -> Select
         raise UserError(f"classes: {len(classes)} labels for {shards.rows} rows; give one per row")
     work = Work.open(means.scratch, _key(method, source), means.every)
     job = Job(shards, source.seed, work, means.engine, means.span, classes)
-    ids.refuse_repeats(shards, work.folder / "ids.rows")
-    outcome: Outcome = method(job)
+    try:
+        ids.refuse_repeats(shards, work.folder / "ids.rows")
+        outcome: Outcome = method(job)
+    except UserError:
+        work.remove_unless_begun()
+        raise
     facts = {
         "method": method.name,
         "params": method.params.model_dump(mode="json"),

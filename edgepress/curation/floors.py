@@ -7,7 +7,6 @@ import numpy as np
 from edgepress.curation.job import Job
 from edgepress.curation.rows import CHUNK, RowFile
 from edgepress.curation.select import Groups, Ints, Rank, choose
-from edgepress.errors import UserError
 
 
 def reserve(
@@ -16,13 +15,10 @@ def reserve(
     """Mark the first `per_class` rows that take part of every class; all, where it has fewer.
 
     Returns the marks, None where nothing is reserved, and how many lie in each concept, int64 [k].
-    Raises UserError where the job has no class labels.
     """
     held = np.zeros(concepts, np.int64)
-    if per_class == 0:
+    if per_class == 0 or job.classes is None:
         return None, held
-    if job.classes is None:
-        raise UserError("class_floor: the rows have no class labels; set it to 0 or give labels")
     label = job.work.rows("class", np.int32, job.rows)
     label.write(0, job.classes)
     by_class = Groups(label, job.rows, groups.taking_part)

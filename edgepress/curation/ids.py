@@ -30,6 +30,23 @@ def stream(shards: Shards) -> Iterator[tuple[int, pa.Array]]:
             yield from _named(part, start)
 
 
+def batches(shards: Shards) -> Iterator[tuple[int, pa.Array]]:
+    """Yield (first global row, ids) cut every `BATCH` rows, wherever the shards begin and end."""
+    held: list[pa.Array] = []
+    start = rows = 0
+    for _, names in stream(shards):
+        while len(names):
+            part = names.slice(0, BATCH - rows)
+            names = names.slice(len(part))
+            held.append(part)
+            rows += len(part)
+            if rows == BATCH:
+                yield start, pa.concat_arrays(held)
+                start, rows, held = start + rows, 0, []
+    if held:
+        yield start, pa.concat_arrays(held)
+
+
 def refuse_repeats(shards: Shards, scratch: Path) -> None:
     """Raise UserError where an id is missing or repeated; memory does not grow with the rows.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from edgepress.curation.blocks import units
 from edgepress.curation.engine import Engine, Span, Task
 from edgepress.curation.shards import Shards
 from edgepress.curation.work import Arrays, Work
+
+_log = logging.getLogger(__name__)
 
 SPAN = 8
 """Units a worker takes at a time, unless there are few: 65,536 rows."""
@@ -62,7 +65,7 @@ class Job:
             done[:] = saved.pop("done")
             for key, values in saved.items():
                 state[key][...] = values
-        last = time.monotonic()
+        last = began = time.monotonic()
         for span, result in self.engine.results(task, list(self._pending(done))):
             merge(span, result)
             done[span[0] : span[1]] = True
@@ -70,6 +73,8 @@ class Job:
                 self.work.save(name, {**state, "done": done})
                 last = time.monotonic()
         self.work.forget(name)
+        seconds = time.monotonic() - began
+        _log.info("%s: %d rows in %.1f s", name, self.rows, seconds)
 
     def _pending(self, done: npt.NDArray[np.bool_]) -> Iterator[Span]:
         """Cut the units not yet done into spans, small enough that every worker gets some."""

@@ -17,11 +17,15 @@ from edgepress.curation.engine import Span
 from edgepress.curation.job import Job
 from edgepress.curation.rows import RowFile
 from edgepress.curation.sample import Sample, draw
+from edgepress.curation.seeding import seeds
 from edgepress.curation.shards import Shards
 from edgepress.curation.work import Arrays
 
 SCHEDULE = ((16, 8), (32, 4), (64, 4))
 """Rows of the sample per concept, and Lloyd steps on them; each sample contains the one before."""
+
+_LEAST = 4096
+"""Rows of a sample at least: a small one is cheap, and few rows say little."""
 
 Sums = npt.NDArray[np.int64]
 
@@ -36,9 +40,9 @@ class Assigned:
 
 def cluster(job: Job, concepts: int, passes: int) -> Floats:
     """Return unit centroids, float32 [concepts, D], after `passes` Lloyd steps over all rows."""
-    sample = draw(job, [concepts * per for per, _ in SCHEDULE])
-    seeds = job.work.step("seeds", lambda: {"centroids": _distinct(job, sample, concepts)})
-    centroids = seeds["centroids"]
+    sample = draw(job, [max(concepts * per, _LEAST) for per, _ in SCHEDULE])
+    first = job.work.step("seeds", lambda: {"centroids": seeds(sample.upto(0), concepts, job.seed)})
+    centroids = first["centroids"]
     for level, steps in enumerate(_steps(sample)):
         part = job.on(sample.upto(level))
         centroids = refine(part, centroids, f"settle-{level}", steps)
@@ -178,19 +182,3 @@ def _steps(sample: Sample) -> list[int]:
     steps = [steps for _, steps in SCHEDULE]
     levels = len(sample.parts)
     return [*steps[: levels - 1], sum(steps[levels - 1 :])]
-
-
-def _distinct(job: Job, sample: Sample, concepts: int) -> Floats:
-    """Return the first `concepts` rows of the smallest sample in random order that differ."""
-    first = sample.upto(0)
-    rows = np.concatenate(
-        [
-            load(first, start, min(start + BLOCK, first.rows))
-            for start in range(0, first.rows, BLOCK)
-        ]
-    )
-    order = np.random.default_rng([job.seed, 1]).permutation(first.rows)
-    _, places = np.unique(rows[order], axis=0, return_index=True)
-    chosen = order[np.sort(places)][:concepts]
-    # With fewer different rows than concepts some repeat: they stay empty and get no quota.
-    return rows[np.resize(chosen, concepts)]

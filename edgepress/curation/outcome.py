@@ -69,7 +69,7 @@ class Outcome:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the table of the selection in row order, a batch of ids at a time."""
-        for start, names in ids.stream(self.job.shards):
+        for start, names in ids.batches(self.job.shards):
             stop = start + len(names)
             reason = self.reason.read(start, stop)
             distance = np.full(len(names), np.nan, np.float32)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgepress.curation.blocks import scaled
 from edgepress.curation.formats import inspect
 from edgepress.curation.job import Job
 from edgepress.curation.shards import Shards
@@ -47,5 +48,10 @@ def _gather(shards: Shards, rows: npt.NDArray[np.int64], path: Path) -> None:
     with path.open("wb") as file:
         header = {"descr": np.dtype(shards.dtype).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
+        done = 0
         for run in shards.take(rows):
+            numbers = rows[done : done + len(run)]
+            # Bad rows are refused here, where the user's own file can still be named.
+            scaled(run, lambda row, numbers=numbers: shards.where(int(numbers[row])))  # type: ignore[misc]
             file.write(np.ascontiguousarray(run).tobytes())
+            done += len(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -85,6 +86,15 @@ class Work:
         for name in names:
             (self.folder / f"{name}.npz").unlink(missing_ok=True)
             (self.folder / name).unlink(missing_ok=True)
+
+    def remove_unless_begun(self) -> None:
+        """Remove the folder, and those above it that are empty then, where no step was finished."""
+        if any(self.folder.glob("*.npz")):
+            return
+        self.remove()
+        with contextlib.suppress(OSError):
+            self.folder.parent.rmdir()
+            self.folder.parent.parent.rmdir()
 
     def remove(self) -> None:
         """Remove the folder."""

@@ -86,7 +86,7 @@ class Embeddings(Record):
 
     @classmethod
     def open(cls, folder: Path) -> OpenEmbeddings:
-        """Open a folder written by `create`, vectors memory-mapped; a changed file is a UserError."""
+        """Open a folder written by `create`, vectors memory-mapped; refuse a changed file."""
         record = cls.read(folder)
         hashes = {VECTORS: record.vectors_sha256, IDS: record.ids_sha256}
         for name, expected in hashes.items():
@@ -96,13 +96,19 @@ class Embeddings(Record):
             if sha256_file(path) != expected:
                 raise UserError(f"{path}: is not the file embeddings.json names; run embed again")
         vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-        ids = pq.read_table(folder / IDS, columns=["id"])["id"].to_pylist()
+        ids = _read_ids(folder / IDS)
         if vectors.shape != (record.rows, record.width) or len(ids) != record.rows:
             raise UserError(
                 f"{folder}: embeddings.json says {record.rows} x {record.width}, the files hold "
                 f"{vectors.shape} and {len(ids)} ids; run embed again"
             )
         return OpenEmbeddings(record, vectors, ids)
+
+
+def _read_ids(path: Path) -> list[str]:
+    with pq.ParquetFile(path) as file:  # pq.read_table would import pandas
+        names: list[str] = file.read(["id"])["id"].to_pylist()
+    return names
 
 
 def _write_vectors(

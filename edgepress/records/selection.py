@@ -117,7 +117,8 @@ class Selection(Record):
             raise UserError(f"{path}: file not found; run the curate stage again")
         if sha256_file(path) != self.table_sha256:
             raise UserError(f"{path}: is not the file selection.json names; run curate again")
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # pq.read_table would import pandas
+            table = file.read()
         distance = table["distance"].to_numpy()
         return SelectionTable(
             ids=table["id"].to_pylist(),

@@ -38,6 +38,18 @@ def clusters(rows: int, width: int = 16, seed: int = 0) -> npt.NDArray[np.float3
 
 
 @pytest.fixture
+def vectors() -> Callable[..., npt.NDArray[np.float32]]:
+    """Return the maker of vectors, `clusters`."""
+    return clusters
+
+
+@pytest.fixture
+def complexity() -> dict[str, Any]:
+    """Return parameters of concept complexity that suit `vectors`."""
+    return dict(COMPLEXITY)
+
+
+@pytest.fixture
 def job(tmp_path: Path) -> Callable[..., Job]:
     """Return a maker of jobs on an array, in a scratch folder of the test."""
 

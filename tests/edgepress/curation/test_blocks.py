@@ -16,7 +16,7 @@ def test_scaled_gives_unit_rows_for_ordinary_and_extreme_lengths(dtype: type) ->
     rows = rng.standard_normal((40, 8))
     rows[:10] *= 1e-6 if dtype is np.float16 else 1e-30
     rows[10:20] *= 1e4 if dtype is np.float16 else 1e30
-    raw = rows.astype(dtype)
+    raw: np.ndarray = rows.astype(dtype)
     exact = raw.astype(np.float64)
     exact /= np.linalg.norm(exact, axis=1)[:, None]
     np.testing.assert_allclose(scaled(raw, str), exact, atol=2e-7)
@@ -39,7 +39,7 @@ def test_every_half_widens_to_its_exact_value() -> None:
 def test_load_refuses_and_names_the_row_when_it_is_not_finite(
     tmp_path: Path, dtype: type, value: float, clause: str
 ) -> None:
-    rows = np.ones((5, 4), dtype)
+    rows: np.ndarray = np.ones((5, 4), dtype)
     np.save(tmp_path / "a.npy", rows)
     rows[3, 2] = value
     np.save(tmp_path / "b.npy", rows)

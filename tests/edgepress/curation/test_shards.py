@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from edgepress.records.embeddings import Embeddings
 X = np.random.default_rng(3).standard_normal((50, 6)).astype(np.float32)
 
 
-def _parquet(path: Path, vectors: np.ndarray, **columns: object) -> Path:
+def _parquet(path: Path, vectors: np.ndarray, **columns: Any) -> Path:
     flat = pa.array(vectors.ravel())
     listed = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
     pq.write_table(pa.table({"embedding": listed, **columns}), path, row_group_size=7)
@@ -23,7 +24,7 @@ def _parquet(path: Path, vectors: np.ndarray, **columns: object) -> Path:
 
 
 def _every_format(folder: Path, dtype: type) -> list[Path]:
-    x = X.astype(dtype)
+    x: np.ndarray = X.astype(dtype)
     np.save(folder / "a.npy", x[:20])
     np.savez(folder / "b.npz", embeddings=x[20:30], other=np.zeros(3))
     np.savez_compressed(folder / "c.npz", vectors=x[30:33])
@@ -135,7 +136,7 @@ def _damaged(tmp_path: Path, kind: str) -> list[Path]:
             "empty": X[:0], "width": X[:, :5], "dtype": X.astype(np.float16),
             "double": X.astype(np.float64), "flat": X.ravel(), "order": np.asfortranarray(X),
         }  # fmt: skip
-        np.save(bad, arrays[kind])
+        np.save(bad, np.asanyarray(arrays[kind]))
     return [good, bad]
 
 
@@ -204,8 +205,9 @@ def test_read_refuses_and_names_the_shard_when_it_changes_meanwhile(
 
 @pytest.mark.parametrize("where", ["vector", "component", "width"])
 def test_read_refuses_and_names_the_row_when_a_list_is_broken(tmp_path: Path, where: str) -> None:
-    lists: list[list[float | None] | None] = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
-    lists[2] = {"vector": None, "component": [5.0, None], "width": [5.0]}[where]  # type: ignore[list-item]
+    broken: dict[str, Any] = {"vector": None, "component": [5.0, None], "width": [5.0]}
+    lists: list[Any] = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    lists[2] = broken[where]
     table = pa.table({"embedding": pa.array(lists, pa.list_(pa.float32()))})
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(UserError, match=r"a.parquet: row 2: "):
