@@ -30,12 +30,13 @@ class Setting:
 
 
 def settings(targets: Sequence[TargetRun]) -> list[Setting]:
-    """Group measurements by machine, instruction set and emulation."""
+    """Group what was measured by machine, instruction set and emulation."""
     groups: dict[tuple[str, tuple[str, ...], bool], list[TargetRun]] = {}
     for target in targets:
-        if target.measurement is not None:
-            found = target.measurement.conditions
-            group = (found.machine, found.isa_flags, found.emulated)
+        found = target.measurement
+        if found is not None and (found.parity or found.accuracy or found.latency):
+            where = found.conditions
+            group = (where.machine, where.isa_flags, where.emulated)
             groups.setdefault(group, []).append(target)
     return [_setting(members) for members in groups.values()]
 

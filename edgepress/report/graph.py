@@ -41,8 +41,8 @@ class Graph:
 
     nodes: tuple[Node, ...]
     edges: tuple[str, ...]
-    headings: tuple[tuple[float, str], ...]
-    """Centre in pixels and stage name over each column of templated stages."""
+    headings: tuple[tuple[float, float, str], ...]
+    """Centre and baseline in pixels, and the name, over each column of templated stages."""
     width: float
     height: float
     seconds: float
@@ -56,14 +56,14 @@ def lay_out(stages: Sequence[StageRun]) -> Graph | None:
     columns = _columns(stages)
     tallest = max(_tall(column) for column in columns)
     nodes: dict[str, Node] = {}
-    headings: list[tuple[float, str]] = []
+    headings: list[tuple[float, float, str]] = []
     x, shown = float(_MARGIN), frozenset[str]()
     for column in columns:
         y = _MARGIN + _HEADING + (tallest - _tall(column)) / 2
         placed = _place(column, x, y, shown)
         nodes.update({node.run.title: node for node in placed})
         if column[0].key is not None:
-            headings.append((x + placed[0].width / 2, column[0].name))
+            headings.append((x + placed[0].width / 2, y - _GAP_Y, column[0].name))
         x += placed[0].width + _GAP_X
         shown = frozenset(stage.key for stage in column if stage.key is not None)
     slowest = max(stage.seconds or 0.0 for stage in stages) or 1.0
