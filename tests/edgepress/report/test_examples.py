@@ -6,23 +6,18 @@ from hypothesis import strategies as st
 
 from edgepress.records import selection as records
 from edgepress.report.examples import curation, shown, spread
-from edgepress.report.run import Concept, Example
-
-DISTANCES = st.lists(st.floats(0, 2, allow_nan=False), max_size=60)
+from edgepress.report.run import Concept
 
 
-@given(DISTANCES, st.integers(2, 9))
-def test_spread_goes_from_centre_to_rim_when_there_are_many(
-    distances: list[float], limit: int
-) -> None:
-    images = [Example(f"{row:03}", "a", away) for row, away in enumerate(distances)]
-    found = spread(images, limit)
-    assert len(found) == min(limit, len(images))
-    assert len({image.id for image in found}) == len(found)
-    assert [image.distance for image in found] == sorted(image.distance for image in found)
-    if images:
-        assert found[0].distance == min(distances)
-        assert found[-1].distance == max(distances)
+@given(st.integers(0, 80), st.integers(2, 9))
+def test_spread_keeps_order_and_both_ends_when_there_are_many(rows: int, limit: int) -> None:
+    found = spread(np.arange(rows, dtype=np.int64), limit)
+    assert len(found) == min(limit, rows)
+    assert found == sorted(set(found))
+    if rows:
+        assert (found[0], found[-1]) == (0, rows - 1)
+    gaps = np.diff(found)
+    assert not gaps.size or gaps.max() - gaps.min() <= 1
 
 
 def test_concepts_come_hardest_first_when_complexity_is_known() -> None:
