@@ -5,6 +5,12 @@ Reads the source, writes data/manifest.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+
 from edgepress.data.ingestion import Rules, build_manifest
 from edgepress.params import validate
 from stages.stage import PARAMS, Stage, main
@@ -16,7 +22,9 @@ def work(stage: Stage) -> None:
     raw = {key: value for key, value in stage.raw("ingest").items() if key != "source"}
     rules = validate(Rules, raw, str(PARAMS), "ingest")
     with stage.output("data/manifest") as folder:
-        manifest = build_manifest(source(folder), folder, rules)
+        listing = source(folder)
+        with _counter() as seen:
+            manifest = build_manifest(listing, folder, rules, seen)
     stage.metrics(
         images=manifest.usable,
         quarantined=sum(manifest.quarantined.values()),
@@ -24,6 +32,16 @@ def work(stage: Stage) -> None:
         splits={split: sum(per.values()) for split, per in manifest.counts.items()},
         classes={str(split): per for split, per in manifest.counts.items()},
     )
+
+
+@contextmanager
+def _counter() -> Iterator[Callable[[int], None]]:
+    """Count images on a terminal; stay silent elsewhere."""
+    console = Console(stderr=True)
+    columns = ("{task.description}: {task.completed} images", TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("ingest", total=None)
+        yield lambda count: bar.advance(task, count)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,12 @@ class Rules(Config):
     """At most this many images per split, chosen by id hash; null is all."""
 
 
-def build_manifest(listing: Listing, folder: Path, rules: Rules) -> Manifest:
+def build_manifest(
+    listing: Listing, folder: Path, rules: Rules, seen: Callable[[int], None] = lambda count: None
+) -> Manifest:
     """Inspect every listed image and write manifest.parquet and manifest.json into `folder`.
 
+    `seen` is told how many more images were inspected, time and again.
     What cannot be used is quarantined with its reason; a split or class left without any usable
     image is a UserError.
     """
@@ -49,7 +52,7 @@ def build_manifest(listing: Listing, folder: Path, rules: Rules) -> Manifest:
     reasons: Counter[str] = Counter()
     example = ""
     with writing(folder) as table:
-        for entry, facts in _inspected(listing, folder, rules):
+        for entry, facts in _inspected(listing, folder, rules, seen):
             split = draw(entry, listing.splits, rules.split)
             table.add(_row(entry, split, facts))
             if facts.reason:
@@ -75,7 +78,9 @@ def build_manifest(listing: Listing, folder: Path, rules: Rules) -> Manifest:
     return manifest
 
 
-def _inspected(listing: Listing, folder: Path, rules: Rules) -> Iterator[tuple[Entry, Facts]]:
+def _inspected(
+    listing: Listing, folder: Path, rules: Rules, seen: Callable[[int], None]
+) -> Iterator[tuple[Entry, Facts]]:
     wanted: set[str] | None = None
     if rules.limit is not None:
         wanted = limited(listing.entries(), listing.splits, rules.split, rules.limit)
@@ -83,6 +88,7 @@ def _inspected(listing: Listing, folder: Path, rules: Rules) -> Iterator[tuple[E
     groups = chunks(read, lambda item: 0 if isinstance(item[1], UnusableError) else len(item[1]))
     for group in ordered(_inspect, groups):
         yield from group
+        seen(len(group))
 
 
 def _inspect(group: list[_Read]) -> list[tuple[Entry, Facts]]:

@@ -56,6 +56,14 @@ def test_table_describes_each_image(class_folders: Path, tmp_path: Path) -> None
     }
 
 
+def test_progress_counts_every_image(class_folders: Path, tmp_path: Path) -> None:
+    params = folder.Params(method="folder", path=str(class_folders))
+    listing = folder.ingest(tmp_path / "out", params=params)
+    seen: list[int] = []
+    build_manifest(listing, tmp_path / "out", Rules(split=FRACTIONS, limit=None), seen.append)
+    assert sum(seen) == 60
+
+
 def test_split_stays_when_other_images_come_and_go(class_folders: Path, tmp_path: Path) -> None:
     ingest(class_folders, tmp_path / "before")
     (class_folders / "cat/00.png").unlink()
