@@ -26,7 +26,7 @@ trap stop EXIT
 trap 'exit 0' INT TERM HUP
 
 start mlflow "$bin/mlflow" server --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
-    --host "$home" --port "$MLFLOW_PORT"
+    --host "$home" --port "$MLFLOW_PORT" --workers 1
 start prefect "$bin/prefect" server start --host "$home" --port "$PREFECT_PORT"
 start report "$bin/python" -m http.server --bind "$home" --directory reports "$REPORT_PORT"
 
