@@ -57,14 +57,17 @@ def percentile(samples: Floats, quantile: float, confidence: float) -> Interval 
     )
 
 
-def ratio(numerator: Floats, denominator: Floats, confidence: float) -> Interval:
-    """Return the typical ratio of positive values: one pair per round, its order drawn by lot."""
-    logs = np.log(numerator) - np.log(denominator)
-    rounds = len(logs)
-    first, second = np.triu_indices(rounds)
+def typical(ratios: Floats, confidence: float) -> Interval:
+    """Return the typical one of positive ratios whose two sides were drawn by lot.
+
+    With fewer than six of them the interval is their whole range.
+    """
+    logs = np.log(ratios)
+    count = len(logs)
+    first, second = np.triu_indices(count)
     averages = np.sort((logs[first] + logs[second]) / 2)
-    spread = math.sqrt(rounds * (rounds + 1) * (2 * rounds + 1) / 24)
-    rank = max(0, math.floor(rounds * (rounds + 1) / 4 - _z(confidence) * spread))
+    spread = math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
+    rank = max(0, math.floor(count * (count + 1) / 4 - _z(confidence) * spread))
     return Interval(
         value=math.exp(float(np.median(averages))),
         low=math.exp(float(averages[rank])),

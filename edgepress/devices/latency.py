@@ -1,7 +1,9 @@
-"""Latency with a stated error: settled warm-up, interleaved rounds in random order, intervals.
+"""Latency with a stated error: fresh loads, settled warm-up, interleaved rounds, intervals.
 
-A round times a block of runs of the export and a block of its baseline, in an order drawn by lot,
-so that drift of the machine falls on both alike and an A/A comparison finds a difference at the
+Two loads of one file differ in speed by the luck of where their memory lies, and no number of runs
+averages that out. So the export and its baseline are loaded afresh ten times, in random order;
+within a load, rounds time a block of runs of each in an order drawn by lot, so that drift of the
+machine falls on both alike. With loads as the sample, an A/A comparison finds a difference at the
 nominal rate, whatever the noise. A p99 that the runs cannot bound is refused, not guessed.
 """
 
@@ -13,7 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,11 @@ from edgepress.devices.intervals import Floats
 from edgepress.records.measurement import Interval, Latency
 
 Call = Callable[[], object]
+Open = Callable[[], AbstractContextManager[Call]]
+"""Loads a model afresh and gives the call that runs it."""
+
 _BLOCK = 10
+_LOADS = 10
 _SETTLED = 0.97
 _MOST_WINDOWS = 20
 _MOST_EXTENSIONS = 4
@@ -36,28 +42,36 @@ class Plan:
 
     warmup: int
     runs: int
-    """Rounded up to whole blocks of ten; more follow where p99 needs them."""
+    """Rounded up to ten loads of whole blocks of ten; more follow where p99 needs them."""
     threads: int
     confidence: float
     seed: int
 
 
-def measure(candidate: Call, baseline: Call | None, plan: Plan) -> Latency:
+def measure(candidate: Open, baseline: Open | None, plan: Plan) -> Latency:
     """Time `candidate`, against `baseline` if given; p99 is None where the runs cannot bound it."""
-    calls = [candidate] if baseline is None else [candidate, baseline]
+    opens = [candidate] if baseline is None else [candidate, baseline]
     with _alone(), _without_gc():
-        warmup = [warm_up(call, plan.warmup) for call in calls]
-        times = _enough(calls, plan)
-    series = times[0].ravel()
+        times, warmup = _enough(opens, plan)
+    series = times[:, 0].ravel()
     return Latency(
         p50_ms=_bounded(series, 0.5, plan.confidence),
         p90_ms=_bounded(series, 0.9, plan.confidence),
         p99_ms=intervals.percentile(series, 0.99, plan.confidence),
         runs=len(series),
-        warmup_runs=warmup[0],
+        warmup_runs=warmup,
         threads=plan.threads,
-        speedup=None if baseline is None else speedup(times[0], times[1], plan.confidence),
+        speedup=None if baseline is None else speedup(times, plan.confidence),
     )
+
+
+def speedup(times: Floats, confidence: float) -> Interval:
+    """Return baseline over candidate from times [loads, 2, rounds, block].
+
+    A load's ratio is the median of its rounds' ratios of medians; loads, not runs, are the sample.
+    """
+    rounds = np.log(np.median(times, axis=3))
+    return intervals.typical(np.exp(np.median(rounds[:, 1] - rounds[:, 0], axis=1)), confidence)
 
 
 def _bounded(series: Floats, quantile: float, confidence: float) -> Interval:
@@ -68,11 +82,6 @@ def _bounded(series: Floats, quantile: float, confidence: float) -> Interval:
     value = float(np.quantile(series, quantile, method="inverted_cdf"))
     low, high = float(series.min()), float(series.max())
     return Interval(value=value, low=low, high=high, confidence=confidence)
-
-
-def speedup(candidate: Floats, baseline: Floats, confidence: float) -> Interval:
-    """Return baseline over candidate, times [rounds, runs]: the typical ratio of their medians."""
-    return intervals.ratio(np.median(baseline, axis=1), np.median(candidate, axis=1), confidence)
 
 
 def warm_up(call: Call, window: int) -> int:
@@ -98,17 +107,35 @@ def interleave(calls: Sequence[Call], rounds: int, rng: np.random.Generator) -> 
     return times
 
 
-def _enough(calls: Sequence[Call], plan: Plan) -> Floats:
-    """Interleave the planned runs, and again while correlated noise leaves p99 without a bound."""
+def _enough(opens: Sequence[Open], plan: Plan) -> tuple[Floats, int]:
+    """Time the planned runs, and again while correlated noise leaves p99 without a bound."""
     rng = np.random.default_rng(plan.seed)
-    rounds = -(-plan.runs // _BLOCK)
-    times = interleave(calls, rounds, rng)
+    rounds = -(-plan.runs // (_LOADS * _BLOCK))
     needed = intervals.runs_needed(0.99, plan.confidence)
-    for _ in range(_MOST_EXTENSIONS - 1):
-        if plan.runs < needed or intervals.effective_runs(times[0].ravel(), 0.99) >= needed:
+    times: list[Floats] = []
+    most = 0
+    for _ in range(_MOST_EXTENSIONS):
+        for _ in range(_LOADS):
+            load, warmup = _load(opens, rounds, plan.warmup, rng)
+            times.append(load)
+            most = max(most, warmup)
+        series = np.stack(times)[:, 0].ravel()
+        if plan.runs < needed or intervals.effective_runs(series, 0.99) >= needed:
             break
-        times = np.concatenate([times, interleave(calls, rounds, rng)], axis=1)
-    return times
+    return np.stack(times), most
+
+
+def _load(
+    opens: Sequence[Open], rounds: int, window: int, rng: np.random.Generator
+) -> tuple[Floats, int]:
+    """Open all afresh in random order, warm them up, and interleave; return the times, warm-up."""
+    with ExitStack() as stack:
+        calls: dict[int, Call] = {}
+        for which in rng.permutation(len(opens)):
+            calls[int(which)] = stack.enter_context(opens[which]())
+        ordered = [calls[index] for index in range(len(opens))]
+        warmup = [warm_up(call, window) for call in ordered]
+        return interleave(ordered, rounds, rng), warmup[0]
 
 
 def _timed(call: Call, runs: int) -> Floats:

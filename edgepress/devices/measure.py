@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edgepress.devices import energy, host, latency, memory
 from edgepress.devices.accuracy import accuracy
 from edgepress.devices.fingerprint import TOOLS
-from edgepress.devices.latency import Call, Plan
+from edgepress.devices.latency import Call, Open, Plan
 from edgepress.devices.parity import parity
 from edgepress.devices.subject import Subject
 from edgepress.errors import UserError
@@ -134,11 +134,14 @@ def _examine(
         return
     with closing(session):
         sample = _answer(parts, session, truth, plan)
-        if foreign is not None:
-            parts.refuse(foreign, *_PARTS)
-            return
-        parts.peak_memory_mb = held.peak_mb
-        _time(parts, session, baseline, sample, plan)
+        if foreign is None:
+            parts.energy = energy.measure(functools.partial(session.run, sample), plan.runs)
+    if foreign is not None:
+        parts.refuse(foreign, *_PARTS)
+        return
+    parts.peak_memory_mb = held.peak_mb
+    rival = None if baseline is None else _rival(parts, baseline, sample, plan.threads)
+    parts.latency = latency.measure(_opener(subject, sample, plan.threads), rival, plan)
 
 
 def _foreign(subject: Subject) -> str | None:
@@ -193,28 +196,25 @@ def _run(session: Session, image: Images, classes: int) -> Images:
     return logits
 
 
-def _time(
-    parts: _Parts, session: Session, baseline: Subject | None, sample: Images, plan: Plan
-) -> None:
-    """Fill in latency, against the baseline where there is one, and energy."""
-    call: Call = functools.partial(session.run, sample)
-    rival = None if baseline is None else _rival(parts, baseline, sample, plan.threads)
-    other: Call | None = None if rival is None else functools.partial(rival.run, sample)
-    try:
-        parts.latency = latency.measure(call, other, plan)
-    finally:
-        if rival is not None:
-            rival.close()
-    parts.energy = energy.measure(call, plan.runs)
+def _opener(subject: Subject, sample: Images, threads: int) -> Open:
+    """Return what loads an export afresh to run it on one image [1, C, H, W]."""
+
+    @contextmanager
+    def opened() -> Iterator[Call]:
+        with closing(subject.load(threads)) as session:
+            yield functools.partial(session.run, sample)
+
+    return opened
 
 
-def _rival(parts: _Parts, baseline: Subject, sample: Images, threads: int) -> Session | None:
-    """Open the baseline and run it once; a reason for `speedup` where that fails."""
+def _rival(parts: _Parts, baseline: Subject, sample: Images, threads: int) -> Open | None:
+    """Return what loads the baseline, tried once; a reason for `speedup` where that fails."""
+    opener = _opener(baseline, sample, threads)
     try:
-        session = baseline.load(threads)
-        session.run(sample)
+        with opener() as call:
+            call()
     except Exception as error:
         why = f"the baseline {baseline.exported.target} does not run: {error}"
         parts.refuse(why, "speedup")
         return None
-    return session
+    return opener

@@ -72,28 +72,21 @@ def test_percentile_covers_the_truth_at_about_its_rate_when_noise_remembers(
     assert np.mean(covered) >= 0.89
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.9, 0.999])
-def test_ratio_calls_a_difference_at_the_nominal_rate_when_there_is_none(memory: float) -> None:
-    called = 0
-    trials = 400
-    for seed in range(trials):
-        rng = np.random.default_rng(seed)
-        blocks = latencies(rng, 100 * 2 * 10, memory).reshape(100, 2, 10)
-        first = rng.integers(0, 2, 100)
-        ours = np.median(blocks[np.arange(100), first], axis=1)
-        theirs = np.median(blocks[np.arange(100), 1 - first], axis=1)
-        interval = intervals.ratio(theirs, ours, 0.95)
-        called += not interval.low <= 1 <= interval.high
-    # The 0.1 % and 99.9 % points of a binomial of 400 trials at the nominal 5 %.
-    assert 8 <= called <= 35
+def test_typical_covers_its_centre_at_its_rate_when_ten_ratios_are_skewed_alike() -> None:
+    rng = np.random.default_rng(0)
+    missed = 0
+    for _ in range(2000):
+        size = rng.exponential(0.1, 10) * rng.choice([-1, 1], 10)
+        interval = intervals.typical(1.3 * np.exp(size), 0.95)
+        assert interval.low <= interval.value <= interval.high
+        missed += not interval.low <= 1.3 <= interval.high
+    # The 0.1 % and 99.9 % points of a binomial of 2000 trials at the nominal 5 %.
+    assert 71 <= missed <= 131
 
 
-def test_ratio_finds_three_percent_when_noise_is_ten_percent_and_drifts() -> None:
-    rng = np.random.default_rng(1)
-    blocks = latencies(rng, 4000, 0.99).reshape(200, 2, 10)
-    ours, theirs = np.median(blocks[:, 0], axis=1), 1.03 * np.median(blocks[:, 1], axis=1)
-    interval = intervals.ratio(theirs, ours, 0.95)
-    assert 1.0 < interval.low < 1.03 < interval.high
+def test_typical_is_the_whole_range_when_five_ratios_are_all_there_is() -> None:
+    interval = intervals.typical(np.array([1.0, 1.1, 1.2, 1.3, 2.0]), 0.95)
+    assert (interval.low, interval.high) == pytest.approx((1.0, 2.0))
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
