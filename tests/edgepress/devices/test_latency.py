@@ -101,7 +101,11 @@ def test_warm_up_goes_on_until_runs_stop_getting_faster(monkeypatch: pytest.Monk
     assert latency.warm_up(made.runs_for(1.0), 20) == 40
 
 
-def test_each_round_holds_both_in_an_order_that_the_seed_decides() -> None:
+def test_each_round_holds_both_in_an_order_that_the_seed_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(latency, "_preemptions", lambda: 0)
+
     def orders(seed: int) -> str:
         trace: list[str] = []
         calls = [lambda: trace.append("a"), lambda: trace.append("b")]
@@ -113,6 +117,33 @@ def test_each_round_holds_both_in_an_order_that_the_seed_decides() -> None:
 
     assert orders(1) == orders(1) != orders(2)
     assert 8 < orders(1).count("a") < 32
+
+
+def test_block_is_timed_again_when_another_program_had_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Machine()
+    monkeypatch.setattr(latency.time, "perf_counter_ns", made.clock)
+    taken = 0
+
+    def call() -> None:
+        nonlocal taken
+        made.calls += 1
+        disturbed = made.calls in (5, 15)
+        taken += disturbed
+        made.now += 50_000_000 if disturbed else 1_000_000
+
+    monkeypatch.setattr(latency, "_preemptions", lambda: taken)
+    assert set(latency._undisturbed(call)) == {1.0}
+    assert made.calls == 30
+
+
+def test_block_stands_when_it_is_disturbed_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Machine()
+    monkeypatch.setattr(latency.time, "perf_counter_ns", made.clock)
+    monkeypatch.setattr(latency, "_preemptions", lambda: made.calls)
+    assert set(latency._undisturbed(made.runs_for(1.0))) == {1.0}
+    assert made.calls == 50
 
 
 def test_garbage_collection_is_off_while_timing_and_on_again_after() -> None:
