@@ -12,6 +12,9 @@ from flows import pipeline as module
 from flows.pipeline import STAGE_BYTES, PipelineError, default_places, may_pass, pipeline
 from flows.stage_process import StageFailedError
 
+# A server and a dozen processes: half a minute on an idle machine, many on a crowded one.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def flow_project(project: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Path:
