@@ -79,5 +79,5 @@ def prefect_server() -> Iterator[None]:
     """A Prefect API of these tests' own, whatever the machine is set up for."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=180):
+    with prefect_test_harness(server_startup_timeout=600):
         yield
