@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def finished(finished_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(root)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return root
+
+
+@pytest.fixture
+def remeasure() -> Callable[..., None]:
+    """What writes another measurement of a target: (root, key, outcome, p50)."""
+    return write_measurement
+
+
+@pytest.fixture
+def reexport() -> Callable[..., None]:
+    """What writes another export of a target: (root, key, outcome, weights)."""
+    return write_target
 
 
 def write_data(root: Path) -> None:

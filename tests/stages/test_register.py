@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,11 @@ from edgepress.errors import UserError
 from stages import register, tracking
 from stages.stage import Stage
 
+Remeasure = Callable[..., None]
+Reexport = Callable[..., None]
 PASSED = "x86_64-onnxruntime-fp32"
 FAILED = "x86_64-onnxruntime-int8"
 AWAY = "jetson-tensorrt-fp32"
-
-
-def tree() -> Any:
-    """The builders of conftest.py, which importlib mode does not put on the path."""
-    return next(
-        module
-        for module in list(sys.modules.values())
-        if str(getattr(module, "__file__", "")).endswith("tests/stages/conftest.py")
-    )
 
 
 @pytest.fixture(scope="session")
@@ -149,18 +141,22 @@ def test_nothing_is_made_twice_when_the_same_content_comes_again(run: Path) -> N
     assert len(client().search_logged_models([experiment()])) == 3
 
 
-def test_only_stages_that_ran_get_a_run_when_the_pipeline_ran_again(run: Path) -> None:
+def test_only_stages_that_ran_get_a_run_when_the_pipeline_ran_again(
+    run: Path, remeasure: Remeasure
+) -> None:
     go()
     before = len(client().search_runs([experiment()]))
-    tree().write_measurement(run, PASSED, "pass", p50=0.3)
+    remeasure(run, PASSED, "pass", p50=0.3)
     go()
     # The new parent and the one execution of validate.
     assert len(client().search_runs([experiment()])) == before + 2
 
 
-def test_champion_becomes_previous_when_a_new_version_passes(run: Path) -> None:
+def test_champion_becomes_previous_when_a_new_version_passes(
+    run: Path, remeasure: Remeasure
+) -> None:
     go()
-    tree().write_measurement(run, PASSED, "pass", p50=0.3)
+    remeasure(run, PASSED, "pass", p50=0.3)
     target = go()[PASSED]
     assert target["aliases"] == {"candidate": "2", "champion": "2", "previous": "1"}
     moves = [(move["alias"], move["from"], move["to"]) for move in target["audit"]]
@@ -175,9 +171,11 @@ def test_champion_becomes_previous_when_a_new_version_passes(run: Path) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["fail", "not-run"])
-def test_champion_stays_when_the_new_version_does_not_pass(run: Path, outcome: str) -> None:
+def test_champion_stays_when_the_new_version_does_not_pass(
+    run: Path, reexport: Reexport, outcome: str
+) -> None:
     go()
-    tree().write_target(run, PASSED, outcome, b"other weights")
+    reexport(run, PASSED, outcome, b"other weights")
     target = go()[PASSED]
     assert target["aliases"] == {"candidate": "2", "champion": "1"}
 
@@ -219,9 +217,11 @@ def test_registration_is_completed_without_doubles_when_killed_half_way(
     assert len(stages) == len(set(stages)) == 16
 
 
-def test_rollback_swaps_and_stays_when_the_same_content_comes_again(run: Path) -> None:
+def test_rollback_swaps_and_stays_when_the_same_content_comes_again(
+    run: Path, remeasure: Remeasure
+) -> None:
     go()
-    tree().write_measurement(run, PASSED, "pass", p50=0.3)
+    remeasure(run, PASSED, "pass", p50=0.3)
     go()
     register.rollback(Stage("rollback", PASSED))
     assert client().get_model_version_by_alias(f"digits.{PASSED}", "champion").version == 1
