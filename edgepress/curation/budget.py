@@ -26,7 +26,7 @@ class Clustered(Keep):
 
     concepts: int | Literal["auto"]
     """Number of k-means concepts; auto is the cube root of the rows: 10 for 1,000, 464 for 10^8."""
-    passes: int = Field(default=3, ge=1)
+    passes: int = Field(default=1, ge=1)
     """Lloyd steps over all rows, after the centroids have settled on a sample."""
 
 

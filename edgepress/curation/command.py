@@ -36,7 +36,7 @@ OPTIONS = {
 }
 DEFAULTS: dict[str, Any] = {
     "concepts": "auto", "neighbours": 20, "temperature": 0.1, "floor": 1, "class_floor": 0,
-    "deduplicate": 0.95, "duplicate_kept": "farthest", "order": "hard", "passes": 3,
+    "deduplicate": 0.95, "duplicate_kept": "farthest", "order": "hard", "passes": 1,
 }  # fmt: skip
 
 

@@ -67,9 +67,11 @@ def _shift(wanted: Reals, lower: Ints | Reals, upper: Ints | Reals, total: float
         sum_begun = begun * t - before_start[begun]
         return least + sum_begun - (ended * t - before_stop[ended]), begun - ended
 
-    breaks = np.sort(np.concatenate([starts, stops]))
-    place = bisect.bisect_right(breaks, total, key=lambda t: reached(t)[0]) - 1
-    edge = float(breaks[max(place, 0)])
+    edge = float(starts[0])
+    for breaks in (starts, stops):
+        place = bisect.bisect_right(breaks, total, key=lambda t: reached(t)[0])
+        if place:
+            edge = max(edge, float(breaks[place - 1]))
     at_edge, slope = reached(edge)
     return edge + (total - at_edge) / slope if slope > 0 else edge
 
@@ -81,8 +83,16 @@ def _settle(quotas: Ints, wanted: Reals, bounds: tuple[Ints, Ints], budget: int)
         sign = 1 if missing > 0 else -1
         room = np.flatnonzero(quotas < upper if sign > 0 else quotas > lower)
         cost = sign * (quotas[room] - wanted[room])
-        chosen = room[np.argsort(cost, kind="stable")[: abs(missing)]]
+        chosen = room[_smallest(cost, min(abs(missing), len(room)))]
         quotas[chosen] += sign
+
+
+def _smallest(values: Reals, count: int) -> npt.NDArray[np.intp]:
+    """Return the places of the `count` smallest values; of equals the first ones."""
+    limit = np.partition(values, count - 1)[count - 1]
+    below = np.flatnonzero(values < limit)
+    tied = np.flatnonzero(values == limit)
+    return np.concatenate([below, tied[: count - len(below)]])
 
 
 def _whole(values: npt.ArrayLike, name: str) -> Ints:
