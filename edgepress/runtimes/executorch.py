@@ -67,7 +67,9 @@ class ExecutorchSession:
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        outputs = self._method.call((self._tensor(expect(batch, self._exported)),))
+        # The runtime reads memory in order, whatever the strides say.
+        image = np.ascontiguousarray(expect(batch, self._exported))
+        outputs = self._method.call((self._tensor(image),))
         # The tensor is the method's own memory and changes with the next run.
         logits: npt.NDArray[np.float32] = outputs[0].numpy().copy()
         return logits

@@ -7,7 +7,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import TextIO
 
 _log = logging.getLogger(__name__)
 
@@ -24,9 +25,13 @@ def quiet(tool: str) -> Iterator[None]:
         for descriptor, _ in kept:
             os.dup2(heard.fileno(), descriptor)
         try:
-            yield
+            # A log handler made in the block may keep the stream: it stays open, on descriptor 2.
+            with redirect_stdout(_stream(1)), redirect_stderr(_stream(2)):
+                try:
+                    yield
+                finally:
+                    _flush()
         finally:
-            _flush()
             for descriptor, copy in kept:
                 os.dup2(copy, descriptor)
                 os.close(copy)
@@ -34,6 +39,10 @@ def quiet(tool: str) -> Iterator[None]:
             text = heard.read().decode(errors="replace").strip()
             if text:
                 _log.debug("%s: %s", tool, text)
+
+
+def _stream(descriptor: int) -> TextIO:
+    return open(descriptor, "w", buffering=1, errors="replace", closefd=False)  # noqa: PTH123, SIM115
 
 
 def _flush() -> None:

@@ -84,11 +84,6 @@ def constexpr_blockwise_shift_scale(
     return values * _spread(scale, data)
 
 
-def constexpr_cast(source_val: Array, output_dtype: str) -> Array:
-    """Return stored weights in another float type."""
-    return source_val.astype("float16" if output_dtype == "fp16" else "float32")
-
-
 def _along(values: Array, like: Array, axis: Array | None) -> Array:
     if values.ndim == 0 or axis is None:
         return values
@@ -109,10 +104,8 @@ OPERATIONS: Final[dict[str, Callable[..., Array]]] = {
     "clip": lambda x, alpha, beta: np.clip(x, alpha, beta),
     "constexpr_affine_dequantize": constexpr_affine_dequantize,
     "constexpr_blockwise_shift_scale": constexpr_blockwise_shift_scale,
-    "constexpr_cast": constexpr_cast,
     "dequantize": dequantize,
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
-    "erf": lambda x: _erf(x),
     "exp": lambda x: np.exp(x),
     "gelu": gelu,
     "leaky_relu": lambda x, alpha: np.where(x > 0, x, alpha * x),
@@ -124,7 +117,6 @@ OPERATIONS: Final[dict[str, Callable[..., Array]]] = {
     "quantize": quantize,
     "real_div": lambda x, y: x / y,
     "relu": lambda x: np.maximum(x, 0),
-    "relu6": lambda x: np.clip(x, 0, 6),
     "rsqrt": lambda x, epsilon: 1.0 / np.sqrt(x + epsilon),
     "sigmoid": sigmoid,
     "sigmoid_hard": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
@@ -135,5 +127,6 @@ OPERATIONS: Final[dict[str, Callable[..., Array]]] = {
     "square": lambda x: x * x,
     "sub": lambda x, y: x - y,
     "tanh": lambda x: np.tanh(x),
+    "thresholded_relu": lambda x, alpha: np.where(x >= alpha, x, 0),
 }
 """Name in the ML program -> function; arguments go in under the program's own names."""

@@ -1,9 +1,9 @@
-"""A network trained for a moment on real digits, and jobs that export it."""
+"""A network trained for a moment on real digits, another of small parts, and jobs for both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from torch import nn
+from torch import Tensor, nn
 
 from edgepress.export.job import ExportJob
 from edgepress.methods import resolve
@@ -61,6 +61,41 @@ def trained() -> Trained:
         logits = network(images[1500:1600])
     assert (logits.argmax(1) == labels[1500:1600]).float().mean() > 0.8
     return Trained(network, images[:64].numpy(), images[1500:1600].numpy(), logits.numpy())
+
+
+class Mixed(nn.Module):
+    """Depthwise convolution, residual, gate: what small backbones are made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU6())
+        self.expand = nn.Sequential(nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16), nn.Hardswish())
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.BatchNorm2d(16), nn.ReLU6()
+        )
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 16, 1), nn.Sigmoid())
+        self.project = nn.Sequential(nn.Conv2d(16, 8, 1), nn.BatchNorm2d(8))
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [N, 1, H, W] to logits [N, 10]."""
+        x = self.stem(x)
+        wide = self.depthwise(self.expand(x))
+        x = x + self.project(wide * self.gate(wide))
+        return self.head(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def mixed(trained: Trained) -> Trained:
+    """Random weights, statistics of real digits, answers to the same images as `trained`."""
+    torch.manual_seed(0)
+    network = Mixed().train()
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.from_numpy(trained.calibration))
+        network.eval()
+        logits = network(torch.from_numpy(trained.images)).numpy()
+    return replace(trained, network=network, logits=logits)
 
 
 MakeJob = Callable[..., ExportJob]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgepress.export.tflite import Params
+from edgepress.export.tflite import export as write
+
+OPTIONS = {"method": "tflite"}
+FP32, INT8 = "x86_64-litert-fp32", "x86_64-litert-int8"
+
+
+def test_float_file_answers_as_torch_when_run(trained: Any, export: Any, answer: Any) -> None:
+    answers = answer(*export(FP32, OPTIONS))
+    assert trained.cosine(answers) >= 0.9999
+    assert np.abs(answers - trained.logits).max() < 1e-3
+
+
+def test_int8_file_is_near_torch_and_half_as_large_when_run(
+    trained: Any, export: Any, answer: Any
+) -> None:
+    folder, exported = export(INT8, OPTIONS)
+    answers = answer(folder, exported)
+    assert trained.cosine(answers) >= 0.98
+    assert (answers.argmax(1) == trained.logits.argmax(1)).mean() >= 0.97
+    assert exported.size_bytes < 0.5 * export(FP32, OPTIONS)[1].size_bytes
+
+
+def test_int8_file_is_near_torch_and_its_bytes_repeat_when_convolutions_are_depthwise(
+    mixed: Any, make_job: Any, answer: Any, tmp_path: Path, capfd: Any
+) -> None:
+    first, second = (
+        write(make_job(tmp_path / name, INT8, model=mixed.network), params=Params(**OPTIONS))
+        for name in ("first", "second")
+    )
+    assert capfd.readouterr() == ("", "")
+    assert first.files == second.files
+    assert mixed.cosine(answer(tmp_path / "first", first)) >= 0.98
+
+
+def test_record_describes_the_file_when_int8(export: Any) -> None:
+    _, exported = export(INT8, OPTIONS)
+    assert exported.layout == "NHWC"
+    assert (exported.format, exported.entry) == ("tflite", "model.tflite")
+    assert exported.calibration_sha256 == "c" * 64
+    assert {"torch", "litert-torch", "ai-edge-quantizer"} <= set(exported.tools)
+    assert not [note for note in exported.notes if note.startswith("left in float")]
