@@ -95,7 +95,7 @@ def _accuracy(measurement: Measurement, bounds: Gates) -> Verdict:
         "accuracy",
         (drop.high, "<", bound),
         "points",
-        f"{accuracy.top1.value:.2%} right on {accuracy.images} images, lost {_within(drop)} points "
+        f"{accuracy.top1.value:.2%} right on {accuracy.images} images, drop {_within(drop)} points "
         "against the float Bundle",
     )
 
