@@ -11,7 +11,7 @@ from pydantic import Field
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.engine import EngineSession
-from edgepress.runtimes.onnxruntime import OnnxSession
+from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.runtimes.session import NotHere, Session, entry
 from edgepress.runtimes.tensorrt_build import CannotBuildError, find_gpu, refuse_foreign
 

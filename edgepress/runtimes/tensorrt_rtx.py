@@ -13,7 +13,7 @@ from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.engine import EngineSession
-from edgepress.runtimes.onnxruntime import OnnxSession
+from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.runtimes.session import NotHere, Session, entry
 from edgepress.runtimes.tensorrt_build import ONNX, SIDECAR, CannotBuildError, find_gpu
 

@@ -6,7 +6,8 @@ import torch
 
 from edgepress.errors import UserError
 from edgepress.params import validate
-from edgepress.runtimes.onnxruntime import OnnxSession, Params
+from edgepress.runtimes.onnx_session import OnnxSession
+from edgepress.runtimes.onnxruntime import Params
 
 FP32, INT8 = "x86_64-onnxruntime-fp32", "x86_64-onnxruntime-int8"
 OPTIONS = {"method": "onnx", "opset": 18}
