@@ -7,6 +7,7 @@ class UserError(Exception):
     """Raised for anything the user can fix; commands and stages print it as one line and exit 2."""
 
     def __init__(self, message: str) -> None:
+        """Keep `message` as one line."""
         super().__init__(" ".join(message.split()))
 
 

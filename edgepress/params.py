@@ -81,9 +81,7 @@ def _clauses(error: ValidationError, model: type[BaseModel], key: str) -> list[s
         if problem["type"] == "extra_forbidden":
             known = list(model.model_fields)
             name = str(problem["loc"][-1])
-            clauses.append(
-                f"{path}: unknown key; known: {', '.join(known)}{nearest(name, known)}"
-            )
+            clauses.append(f"{path}: unknown key; known: {', '.join(known)}{nearest(name, known)}")
         elif problem["type"] == "missing":
             clauses.append(f"{path}: missing")
         else:

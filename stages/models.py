@@ -14,6 +14,7 @@ from torch import nn
 from edgepress.backbones import bundle
 from edgepress.backbones.counting import parameters
 from edgepress.data.images import ImageSet
+from edgepress.records.bundle import WEIGHTS
 from edgepress.records.inputs import InputSpec
 from edgepress.records.record import sha256_folder, write_atomically
 from edgepress.records.selection import Selection
@@ -82,7 +83,7 @@ def deliver(
     with stage.output(path) as folder:
         record = bundle.save(folder, network, draft)
         write_atomically(folder / "history.json", json.dumps(history, indent=1) + "\n")
-        size = (folder / bundle.WEIGHTS).stat().st_size
+        size = (folder / WEIGHTS).stat().st_size
     stage.metrics(
         parameters=parameters(network),
         macs=record.macs,

@@ -53,7 +53,7 @@ class Block(nn.Module):
         """Map [N, inputs, H, W] to [N, outputs, H/stride, W/stride]."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        return self.relu(out + self.shortcut(x))
+        return self.relu(out + self.shortcut(x))  # type: ignore[no-any-return]
 
 
 class ResNetCifar(nn.Module):

@@ -49,7 +49,7 @@ class Checkpoint:
     def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, at: Position) -> None:
         """Replace the checkpoint with the present state."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        names = {parameter: name for name, parameter in network.named_parameters()}
+        names: dict[Tensor, str] = {p: name for name, p in network.named_parameters()}
         tensors: dict[str, Tensor] = {}
         for name, tensor in network.state_dict().items():
             tensors[f"network/{name}"] = tensor.detach().cpu().contiguous()

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -87,7 +88,9 @@ class _Run:
         self.job, self.recipe, self.objective = job, recipe, objective
         self.device = machine.device()
         self.network = machine.place(job.network, self.device)
-        self.called = torch.compile(self.network) if recipe.compile else self.network
+        self.called = self.network
+        if recipe.compile:
+            self.called = cast(nn.Module, torch.compile(self.network))
         self.normalise = Normalise(job.train.spec, self.device)
         self.optimizer = torch.optim.SGD(
             _groups(self.network, recipe.weight_decay), lr=0.0, momentum=0.9, nesterov=True

@@ -10,6 +10,7 @@ from torch import nn
 from edgepress.backbones import bundle, surgery
 from edgepress.errors import UserError
 from edgepress.methods import resolve
+from edgepress.records.bundle import WEIGHTS
 from edgepress.records.inputs import InputSpec
 
 BACKBONE = {"method": "resnet_cifar", "depth": 8, "width": 8}
@@ -71,7 +72,7 @@ def test_timm_model_is_rebuilt_when_named_with_arguments(tmp_path: Path) -> None
 
 def test_load_is_refused_when_weights_were_changed(tmp_path: Path) -> None:
     bundle.save(tmp_path, _network(), _draft())
-    path = tmp_path / bundle.WEIGHTS
+    path = tmp_path / WEIGHTS
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

@@ -31,13 +31,24 @@ RECIPE = {
 def _network() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(512, 10),
     )
 
 
 def _train(digits: Digits, job_changes: dict[str, object] | None = None, **changes: object) -> Job:
-    job = Job(**{"network": _network(), "train": digits[0], "val": digits[1], "seed": 0,
-                 **(job_changes or {})})  # type: ignore[arg-type]
+    job = Job(
+        **{
+            "network": _network(),
+            "train": digits[0],
+            "val": digits[1],
+            "seed": 0,
+            **(job_changes or {}),
+        }
+    )  # type: ignore[arg-type]
     resolve("training", {**RECIPE, **changes}, "params.yaml", "train.recipe")(job)
     return job
 
@@ -59,7 +70,7 @@ def test_weights_are_the_same_when_the_seed_is_the_same(digits: Digits) -> None:
     assert not _same(first.network, other.network)
 
 
-class _Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -74,10 +85,10 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
 
     def kill(done: int, total: int) -> None:
         if done == step:
-            raise _Killed
+            raise KilledError
 
     checkpoint = Checkpoint(tmp_path / "state")
-    with pytest.raises(_Killed):
+    with pytest.raises(KilledError):
         method(Job(_network(), *digits, 0, checkpoint, kill))
     resumed = Job(_network(), *digits, 0, checkpoint)
     seen: list[int] = []
@@ -121,7 +132,13 @@ def test_training_is_refused_when_there_is_one_image(digits: Digits) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("epochs", 0), ("learning_rate", -1.0), ("augment", "flop"), ("precision", "fp8"), ("batch", 2.5)],
+    [
+        ("epochs", 0),
+        ("learning_rate", -1.0),
+        ("augment", "flop"),
+        ("precision", "fp8"),
+        ("batch", 2.5),
+    ],
 )
 def test_recipe_is_refused_when_a_value_is_out_of_range(
     digits: Digits, key: str, value: object
