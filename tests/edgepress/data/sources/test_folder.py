@@ -31,6 +31,12 @@ def test_folders_are_classes_in_order_of_name(tmp_path: Path) -> None:
     assert [entry.id for entry in listing.entries()] == [name for name, _, _ in found]
 
 
+def test_deeper_folders_are_walked_in_order_of_name(tmp_path: Path) -> None:
+    names = [f"cat/{letter}/{number}.png" for letter in "qzamfbx" for number in (2, 1)]
+    listing = listed(put(tmp_path, "dog/1.png", *names))
+    assert [entry.id for entry in listing.entries()] == [*sorted(names), "dog/1.png"]
+
+
 @pytest.mark.parametrize("val", ["val", "valid", "validation"])
 def test_split_folders_are_recognised(val: str, tmp_path: Path) -> None:
     put(tmp_path, "train/a/1.png", "train/b/1.png", f"{val}/a/1.png", "test/b/1.png")
