@@ -39,7 +39,7 @@ def test_int8_file_answers_alike_when_kernels_saturate_and_when_they_cannot(
     trained: Any, export: Any, answer: Any
 ) -> None:
     """Float arithmetic on the Q/DQ nodes as written cannot saturate; this CPU's kernels might."""
-    from edgepress.runtimes.onnxruntime import OnnxSession
+    from edgepress.runtimes.onnx_session import OnnxSession
 
     folder, exported = export(INT8, OPTIONS)
     exact = OnnxSession(folder / exported.entry, exported, 1, as_written=True)
