@@ -51,7 +51,9 @@ def read(folder: Path) -> list[TargetRun]:
 def show(targets: Sequence[TargetRun], console: Console | None = None) -> None:
     """Print target, accuracy, p50, size, speedup and verdict, with reasons of what did not pass."""
     out = console or Console()
-    table = Table(title="Targets", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title="Targets", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     table.add_column("target", no_wrap=True)
     for name in ("accuracy", "p50", "size", "speedup"):
         table.add_column(name, justify="right", no_wrap=True)
