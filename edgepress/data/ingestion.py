@@ -48,20 +48,13 @@ def build_manifest(
         raise UserError(
             f"{listing.where}: expected at least 2 classes, found {list(listing.classes)}"
         )
-    counts: dict[Split, Counter[str]] = {split: Counter() for split in SPLITS}
-    reasons: Counter[str] = Counter()
-    example = ""
+    tally = _Tally(listing.classes)
     with writing(folder) as table:
         for entry, facts in _inspected(listing, folder, rules, seen):
             split = draw(entry, listing.splits, rules.split)
             table.add(_row(entry, split, facts))
-            if facts.reason:
-                reasons[facts.reason.split(":")[0]] += 1
-                example = example or f"{entry.id} ({facts.reason})"
-            else:
-                counts[split][listing.classes[entry.label]] += 1
-    per_class = {s: {name: counts[s][name] for name in listing.classes} for s in SPLITS}
-    refuse_empty(per_class, listing.where, _hint(reasons, example, rules))
+            tally.add(entry, split, facts)
+    refuse_empty(tally.counts, listing.where, tally.hint(rules))
     images = folder / IMAGES
     manifest = Manifest(
         source=listing.source,
@@ -69,13 +62,37 @@ def build_manifest(
         column=listing.column,
         inside=listing.inside,
         classes=listing.classes,
-        counts=per_class,
-        quarantined=dict(sorted(reasons.items())),
+        counts=tally.counts,
+        quarantined=dict(sorted(tally.reasons.items())),
         table_sha256=sha256_file(folder / TABLE),
         images_sha256=sha256_folder(images) if images.is_dir() else None,
     )
     manifest.write(folder)
     return manifest
+
+
+class _Tally:
+    """Usable images per split and class, unusable ones per kind of reason, with an example."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self._classes = classes
+        self.counts: dict[Split, dict[str, int]] = {s: dict.fromkeys(classes, 0) for s in SPLITS}
+        self.reasons: Counter[str] = Counter()
+        self._example = ""
+
+    def add(self, entry: Entry, split: Split, facts: Facts) -> None:
+        if facts.reason:
+            self.reasons[facts.reason.split(":")[0]] += 1
+            self._example = self._example or f"{entry.id} ({facts.reason})"
+        else:
+            self.counts[split][self._classes[entry.label]] += 1
+
+    def hint(self, rules: Rules) -> str:
+        if self.reasons:
+            return f"{self.reasons.total()} were quarantined, for example {self._example}"
+        if rules.limit is not None:
+            return "raise ingest.limit or ingest.split, or add images"
+        return "raise ingest.split or add images"
 
 
 def _inspected(
@@ -117,11 +134,3 @@ def _row(entry: Entry, split: Split, facts: Facts) -> dict[str, Any]:
     place = {k: getattr(entry, k) for k in ("id", "path", "row", "offset", "length", "label")}
     status = "quarantined" if facts.reason else "ok"
     return {**place, "split": split, "status": status, **dataclasses.asdict(facts)}
-
-
-def _hint(reasons: Counter[str], example: str, rules: Rules) -> str:
-    if reasons:
-        return f"{reasons.total()} were quarantined, for example {example}"
-    if rules.limit is not None:
-        return "raise ingest.limit or ingest.split, or add images"
-    return "raise ingest.split or add images"

@@ -110,7 +110,8 @@ def _class_names(file: Path, label: str) -> list[str]:
         names = features[label]["names"]
     except (ValueError, KeyError, TypeError):
         return []
-    return [str(name) for name in names]
+    # ImageNet has two cranes, a bird and a machine: the later one carries its number.
+    return [f"{n} ({i})" if n in names[:i] else str(n) for i, n in enumerate(names)]
 
 
 def _values(files: list[tuple[Path, Any]], label: str) -> list[Any]:

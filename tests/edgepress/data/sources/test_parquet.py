@@ -43,6 +43,11 @@ def test_hugging_face_names_are_the_classes(tmp_path: Path) -> None:
     assert found[:2] == [("a.parquet:0", 1, 0, None), ("a.parquet:1", 0, 1, None)]
 
 
+def test_class_names_that_occur_twice_are_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", [0, 1, 2], names=["crane", "dog", "crane"])
+    assert listed(path).classes == ("crane", "dog", "crane (2)")
+
+
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
