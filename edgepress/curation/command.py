@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -65,17 +66,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Select, write the rows kept, and print what was decided; returns 0."""
     method = _method(arguments)
-    source = Source(Shards.open(arguments.embeddings), arguments.seed, _labels(arguments.labels))
+    # Workers of a cluster have working directories of their own.
+    paths = [path.resolve() if arguments.engine == "ray" else path for path in arguments.embeddings]
+    source = Source(Shards.open(paths), arguments.seed, _labels(arguments.labels))
     out: Path = arguments.out
     images = None if arguments.images is None else ImageSet.open(arguments.images)
     _refuse_unwritable([out, arguments.report, arguments.selection])
     if sys.stderr.isatty():
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-    scratch = arguments.scratch or out.with_name(f".{out.name}.scratch")
+    scratch = (arguments.scratch or out.with_name(f".{out.name}.scratch")).resolve()
     folder = arguments.selection or scratch / "selection"
-    with _engine(arguments) as engine:
-        means = Means(scratch / "runs", engine)
-        selection = curate(method, source, folder, means)
+    with _engine(arguments) as engine, _room(scratch):
+        selection = curate(method, source, folder, Means(scratch / "runs", engine))
     if arguments.report is not None:
         from edgepress.curation.page import write_page
 
@@ -142,6 +144,19 @@ def _engine(arguments: argparse.Namespace) -> Iterator[Engine]:
 
     with connected(arguments.address, arguments.workers) as cluster:
         yield cluster
+
+
+@contextmanager
+def _room(scratch: Path) -> Iterator[None]:
+    """Say where the disk is full: what was done stays, for another try."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{scratch}: no space left; free some or name another disk by --scratch"
+        ) from None
 
 
 def _refuse_unwritable(paths: list[Path | None]) -> None:

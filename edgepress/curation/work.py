@@ -32,10 +32,10 @@ class Work:
 
         Folders of other keys below `parent` are what is left of jobs that were given up: they go.
         """
-        folder = parent / key[:24]
+        folder = parent / f"run-{key[:24]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for other in parent.iterdir():
+            for other in parent.glob("run-*"):
                 if other != folder:
                     shutil.rmtree(other, ignore_errors=True)
             probe = folder / ".writable"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from edgepress.cli import main
 from edgepress.curation import command
+from edgepress.curation.rows import RowFile
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.selection import Selection
 
@@ -95,6 +97,24 @@ def test_curate_refuses_in_one_line_and_keeps_the_earlier_output(
     # Only a refusal after the first pass leaves anything: the passes done, for another try.
     left = {path.name for path in files.iterdir()} - {"emb", "kept.parquet", "labels.npy"}
     assert left <= ({".kept.parquet.scratch"} if "floors" in clause else set())
+
+
+def test_a_full_disk_is_one_line_that_names_the_place(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RowFile, "write", full)
+    assert _curate("--keep", "0.3", "--method", "random") == 2
+    assert "kept.parquet.scratch: no space left" in capsys.readouterr().err
+
+
+def test_scratch_leaves_what_is_not_its_own(files: Path) -> None:
+    precious = files / "scratch" / "runs" / "precious"
+    precious.mkdir(parents=True)
+    assert _curate("--keep", "0.3", "--method", "random", "--scratch", "scratch") == 0
+    assert precious.is_dir()
 
 
 def test_every_default_is_a_parameter_some_method_has() -> None:

@@ -1,0 +1,272 @@
+"""Accuracy on CIFAR-10 after pruning by every method, at equal training steps.
+
+Run: python benchmarks/curation_quality.py FOLDER [--train 10000 --steps 600 --seeds 0 1 2 ...]
+FOLDER holds train.parquet and test.parquet (columns image, label). Every run appends one line to
+--results and is not repeated; the table and the plot are made from the lines there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CONCEPTS = {"concepts": 100, "passes": 2}
+SHARED = {"deduplicate": 0.99, "floor": 1, "order": "hard"}
+METHODS: dict[str, dict[str, Any]] = {
+    "concept_complexity": {**CONCEPTS, **SHARED, "neighbours": 20, "temperature": 0.1},
+    "uniform_concepts": {**CONCEPTS, **SHARED},
+    "prototypicality": {**CONCEPTS, "order": "hard"},
+    "deduplicate_only": {**CONCEPTS},
+    "random": {},
+}
+SPEC = {
+    "height": 32, "width": 32, "channels": 3,
+    "mean": (0.4914, 0.4822, 0.4465), "std": (0.247, 0.2435, 0.2616),
+}  # fmt: skip
+T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+"""Two-sided 95 % points of Student's t by degrees of freedom."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pixels uint8 [N, H, W, C] and labels int64 [N] of both splits, and train embeddings."""
+
+    train: tuple[Any, Any]
+    test: tuple[Any, Any]
+    vectors: Any
+
+
+def read(folder: Path, train: int, epochs: int, scratch: Path) -> Images:
+    """Ingest the Parquet files and embed the training images by rotation."""
+    from edgepress.curation.encoders.request import Request
+    from edgepress.data.images import ImageSet
+    from edgepress.data.ingestion import Rules, build_manifest
+    from edgepress.data.splits import Fractions
+    from edgepress.methods import resolve
+    from edgepress.records.inputs import InputSpec
+
+    manifest = scratch / "manifest"
+    manifest.mkdir()
+    raw = {"method": "parquet", "path": str(folder), "image": "image", "label": "label"}
+    source = resolve("data.sources", raw, "benchmark", "source")
+    rules = Rules(split=Fractions(val=0.01, test=0.2), limit=train)
+    build_manifest(source(manifest), manifest, rules)
+    spec = InputSpec(**SPEC)
+    sets = {split: ImageSet.open(manifest, split) for split in ("train", "test")}
+    encoder = {
+        "method": "rotation", "width": 24, "epochs": epochs, "batch": 128, "learning_rate": 0.05,
+        "weight_decay": 0.0005, "augment": "shift", "precision": "fp32",
+    }  # fmt: skip
+    known = set(_fields("curation.encoders", "rotation"))
+    raw = {key: value for key, value in encoder.items() if key in known}
+    encode = resolve("curation.encoders", raw, "benchmark", "embed")
+    vectors = encode(Request(sets["train"], spec, 0))
+    pixels = {split: (each.pixels(spec), each.labels) for split, each in sets.items()}
+    return Images(pixels["train"], pixels["test"], vectors)
+
+
+def choose(images: Images, method: str, keep: float, seed: int) -> Any:
+    """Return the rows of the training images to keep."""
+    from edgepress.curation.curate import prune
+
+    if method == "all":
+        return np.arange(len(images.vectors))
+    return np.flatnonzero(
+        prune(images.vectors, {"method": method, "keep": keep, **METHODS[method]}, seed)
+    )
+
+
+def accuracy(images: Images, rows: Any, steps: int, width: int, seed: int) -> float:
+    """Train the small network for `steps` steps on the rows given; return the test accuracy."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    network = _network(width)
+    settings = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+    optimiser = torch.optim.SGD(network.parameters(), **settings)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.2, steps)
+    rng = np.random.default_rng(seed)
+    pixels, labels = images.train
+    order = rows[rng.permutation(len(rows))]
+    place = 0
+    for _ in range(steps):
+        if place + 128 > len(order):
+            order, place = rows[rng.permutation(len(rows))], 0
+        batch = order[place : place + 128]
+        place += 128
+        inputs = _augmented(_tensor(pixels[batch]), rng)
+        loss = nn.functional.cross_entropy(network(inputs), torch.from_numpy(labels[batch]))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    network.eval()
+    right = 0
+    with torch.inference_mode():
+        for start in range(0, len(images.test[1]), 500):
+            found = network(_tensor(images.test[0][start : start + 500])).argmax(1).numpy()
+            right += int((found == images.test[1][start : start + 500]).sum())
+    return right / len(images.test[1])
+
+
+def _network(width: int) -> Any:
+    from torch import nn
+
+    layers: list[Any] = []
+    channels = 3
+    for stage in range(3):
+        for stride in (1 if stage == 0 else 2, 1):
+            out = width * 2**stage
+            layers += [
+                nn.Conv2d(channels, out, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(out),
+                nn.ReLU(inplace=True),
+            ]
+            channels = out
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)]
+    return nn.Sequential(*layers)
+
+
+def _tensor(pixels: Any) -> Any:
+    import torch
+
+    mean, std = (torch.tensor(SPEC[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def _augmented(inputs: Any, rng: Any) -> Any:
+    """Flip half of the batch and shift all of it by up to four pixels."""
+    import torch
+
+    flip = torch.from_numpy(rng.random(len(inputs)) < 0.5)
+    inputs[flip] = inputs[flip].flip(3)
+    down, right = (int(value) for value in rng.integers(0, 9, 2))
+    padded = torch.nn.functional.pad(inputs, (4, 4, 4, 4))
+    return padded[:, :, down : down + 32, right : right + 32]
+
+
+def _fields(room: str, name: str) -> list[str]:
+    from edgepress.methods import module
+
+    return list(module(room, name).Params.model_fields)
+
+
+def table(results: list[dict[str, Any]], fractions: list[float]) -> str:
+    """Return a Markdown table of mean accuracy with 95 % intervals, in per cent."""
+    lines = ["| | " + " | ".join(f"{fraction:.0%}" for fraction in fractions) + " |"]
+    lines.append("|---|" + "---|" * len(fractions))
+    for method in [*METHODS, "all"]:
+        cells = [_cell(results, method, 1.0 if method == "all" else f) for f in fractions]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(results: list[dict[str, Any]], method: str, keep: float) -> str:
+    mean, half, count = interval(results, method, keep)
+    return f"{100 * mean:.2f} ± {100 * half:.2f} ({count})" if count else "-"
+
+
+def interval(results: list[dict[str, Any]], method: str, keep: float) -> tuple[float, float, int]:
+    """Return mean accuracy, half its 95 % interval (nan for one run), and the number of runs."""
+    found = [r["accuracy"] for r in results if r["method"] == method and r["keep"] == keep]
+    if len(found) < 2:
+        return (found or [math.nan])[0], math.nan, len(found)
+    spread = statistics.stdev(found) / math.sqrt(len(found))
+    return statistics.mean(found), T95.get(len(found) - 1, 1.96) * spread, len(found)
+
+
+def plot(results: list[dict[str, Any]], fractions: list[float], path: Path) -> None:
+    """Draw accuracy against the share kept, one line per method, all data as a band."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for method in METHODS:
+        points = [(f, *interval(results, method, f)) for f in fractions]
+        points = [point for point in points if point[3]]
+        if points:
+            share, mean, half, _ = zip(*points, strict=True)
+            axes.errorbar(share, mean, half, label=method, capsize=2, marker="o", markersize=3)
+    mean, half, count = interval(results, "all", 1.0)
+    if count:
+        axes.axhline(mean, color="#555555", linewidth=1, label="all data")
+        axes.axhspan(mean - half, mean + half, color="#555555", alpha=0.12)
+    axes.set_xlabel("Share of the training images kept")
+    axes.set_ylabel("Test accuracy, equal training steps")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Run what is missing from the results, then print the table and draw the plot."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("folder", nargs="?", type=Path)
+    add("--train", type=int, default=10_000, help="training images, chosen by id hash")
+    add("--steps", type=int, default=600)
+    add("--width", type=int, default=16, help="channels of the network's first stage")
+    add("--epochs", type=int, default=10, help="of the rotation encoder")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add("--fractions", type=float, nargs="+", default=[0.2, 0.3, 0.5, 0.7])
+    add("--methods", nargs="+", default=["all", *METHODS])
+    add("--results", type=Path, default=Path("build/curation_quality.jsonl"))
+    add("--plot", type=Path, default=Path("docs/images/curation-quality.png"))
+    arguments = parser.parse_args()
+    if arguments.folder is None:
+        print("give the folder of CIFAR-10's train.parquet and test.parquet; skipped")
+        return
+    results = _run(arguments)
+    print(table(results, arguments.fractions))
+    plot(results, arguments.fractions, arguments.plot)
+
+
+def _run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    path: Path = arguments.results
+    path.parent.mkdir(parents=True, exist_ok=True)
+    setting = {key: getattr(arguments, key) for key in ("train", "steps", "width", "epochs")}
+    lines = path.read_text().splitlines() if path.is_file() else []
+    results = [line for line in map(json.loads, lines) if line["setting"] == setting]
+    done = {(line["method"], line["keep"], line["seed"]) for line in results}
+    todo = [
+        (method, keep, seed)
+        for seed in arguments.seeds
+        for method in arguments.methods
+        for keep in ([1.0] if method == "all" else arguments.fractions)
+        if (method, keep, seed) not in done
+    ]
+    if not todo:
+        return results
+    with tempfile.TemporaryDirectory() as scratch:
+        images = read(arguments.folder, arguments.train, arguments.epochs, Path(scratch))
+    for method, keep, seed in todo:
+        began = time.monotonic()
+        rows = choose(images, method, keep, seed)
+        score = accuracy(images, rows, arguments.steps, arguments.width, seed)
+        line = {
+            "method": method, "keep": keep, "seed": seed, "accuracy": score, "rows": len(rows),
+            "setting": setting,
+        }  # fmt: skip
+        results.append(line)
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        seconds = time.monotonic() - began
+        sys.stderr.write(f"{method} {keep} seed {seed}: {score:.4f} in {seconds:.0f} s\n")
+    return results
+
+
+if __name__ == "__main__":
+    main()
