@@ -13,14 +13,12 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from edgepress.curation import parquet
 from edgepress.errors import UserError
 
 SUFFIXES = (".npy", ".npz", ".parquet")
-ID_COLUMNS = ("id", "key", "image_path")
-VECTOR_NAMES = ("embeddings", "embedding", "vectors", "vector", "arr_0")
-TYPES = {"float16": pa.float16(), "float32": pa.float32()}
+TYPES = ("float16", "float32")
 
 Halves = npt.NDArray[np.floating[Any]]
 
@@ -166,10 +164,10 @@ def _refuse_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
 def _inspect_npz(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | None) -> Shard:
     with zipfile.ZipFile(path) as archive:
         names = {Path(info.filename).stem: info for info in archive.infolist()}
-        known = [name for name in VECTOR_NAMES if name in names]
+        known = [name for name in parquet.VECTOR_NAMES if name in names]
         if not known:
             raise UserError(
-                f"{path}: none of {', '.join(VECTOR_NAMES)} is in it, only "
+                f"{path}: none of {', '.join(parquet.VECTOR_NAMES)} is in it, only "
                 f"{', '.join(names) or 'nothing'}; save the array under one of these names"
             )
         info = names[known[0]]
@@ -195,37 +193,13 @@ def _data_offset(path: Path, header_offset: int) -> int:
 
 
 def _inspect_parquet(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | None) -> Shard:
-    with pq.ParquetFile(path) as file:
-        schema, meta = file.schema_arrow, file.metadata
-        lists = [field.name for field in schema if _is_vector(field.type)]
-        named = [name for name in VECTOR_NAMES if name in lists] or lists
-        if not named:
-            raise UserError(f"{path}: no column of float16 or float32 lists; add one")
-        kind = schema.field(named[0]).type
-        groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-        pieces = tuple(np.concatenate([[0], np.cumsum(groups)]).astype(int).tolist())
-        width = (
-            kind.list_size if pa.types.is_fixed_size_list(kind) else _first_width(file, named[0])
-        )
-    columns = [name for name in ID_COLUMNS if name in schema.names]
-    if ids is None and columns:
-        ids = (path, columns[0])
-    dtype = np.dtype(kind.value_type.to_pandas_dtype())
-    _refuse_shape(path, (meta.num_rows, width), dtype)
-    return Shard(path, meta.num_rows, width, dtype.name, None, named[0], pieces, mark, ids)
-
-
-def _is_vector(kind: pa.DataType) -> bool:
-    listed = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
-    listed = listed or pa.types.is_large_list(kind)
-    return bool(listed and pa.types.is_floating(kind.value_type))
-
-
-def _first_width(file: pq.ParquetFile, column: str) -> int:
-    for batch in file.iter_batches(batch_size=1, columns=[column]):
-        first = batch.column(0)[0].as_py()
-        return len(first) if first else 1
-    return 1
+    found = parquet.layout(path)
+    if ids is None and found.id_column:
+        ids = (path, found.id_column)
+    _refuse_shape(path, (found.rows, found.width), found.dtype)
+    return Shard(
+        path, found.rows, found.width, found.dtype.name, None, found.column, found.pieces, mark, ids
+    )
 
 
 _last = threading.local()
@@ -248,33 +222,8 @@ def _decode(shard: Shard, piece: int) -> Halves:
             with np.load(shard.path, allow_pickle=False) as archive:
                 vectors: Halves = archive[shard.member]
                 return vectors
-        with pq.ParquetFile(shard.path) as file:
-            column = file.read_row_group(piece, columns=[shard.member]).column(0).combine_chunks()
+        return parquet.read_group(shard.path, shard.member, piece, shard.width)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
         clause = str(error).splitlines()[0] if str(error) else type(error).__name__
         row = shard.pieces[piece]
         raise UserError(f"{shard.path}: row {row} on: cannot be decoded ({clause})") from None
-    return _rectangle(shard, piece, column)
-
-
-def _rectangle(shard: Shard, piece: int, column: pa.Array) -> Halves:
-    base = shard.pieces[piece]
-    if column.null_count:
-        row = base + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-        raise UserError(f"{shard.path}: row {row}: the vector is missing; drop or fill the row")
-    if not pa.types.is_fixed_size_list(column.type):
-        widths = column.value_lengths().to_numpy()
-        odd = np.flatnonzero(widths != shard.width)
-        if odd.size:
-            first = int(odd[0])
-            raise UserError(
-                f"{shard.path}: row {base + first}: {widths[first]} wide, the first row "
-                f"{shard.width}; all vectors must be of one width"
-            )
-    values = column.flatten()
-    if values.null_count:
-        nulls = values.is_null().to_numpy(zero_copy_only=False)
-        row = base + int(np.flatnonzero(nulls)[0]) // shard.width
-        raise UserError(f"{shard.path}: row {row}: a component is missing; drop or fill the row")
-    flat: Halves = values.to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), shard.width)

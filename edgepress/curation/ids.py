@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edgepress.curation.formats import ID_COLUMNS, Shard
+from edgepress.curation.formats import Shard
+from edgepress.curation.parquet import ID_COLUMNS
 from edgepress.curation.rows import RowFile
 from edgepress.curation.shards import Shards
 from edgepress.errors import UserError
