@@ -1,7 +1,7 @@
 """TFLite: one file for LiteRT, NHWC, float32 or INT8 throughout, its border included.
 
-litert_torch converts the network (measured on a ResNet-20 for digits: cosine to the float logits
-1.0000), ai_edge_quantizer makes it INT8 from the calibration images (0.9998). The same network
+litert_torch converts the network (measured on a ResNet-8 for digits: cosine to the float logits
+1.0000), ai_edge_quantizer makes it INT8 from the calibration images (0.9999). The same network
 gives the same bytes in every process.
 """
 
@@ -63,11 +63,15 @@ def _convert(job: ExportJob, path: Path) -> None:
 
 def _quantize(plain: Path, path: Path, images: Any, per_channel: bool) -> None:
     """Quantize a float file; images are float32 [N, H, W, C]."""
-    from ai_edge_quantizer import qtyping, quantizer
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.quantizer import Quantizer
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     granularity = qtyping.QuantGranularity
-    worker = quantizer.Quantizer(str(plain))
-    worker.add_static_config(
+    recipe = RecipeManager()
+    recipe.add_static_config(
         regex=".*",
         operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
         activation_num_bits=8,
@@ -75,9 +79,12 @@ def _quantize(plain: Path, path: Path, images: Any, per_channel: bool) -> None:
         weight_granularity=granularity.CHANNELWISE if per_channel else granularity.TENSORWISE,
     )
     name, _ = _names(plain)
-    samples = {_SIGNATURE: [{name: image[None]} for image in images]}
-    result = worker.quantize(worker.calibrate(samples, num_threads=1))
-    result.export_model(str(path))
+    # By default ranges are a moving average of each image's: they forget all but the last twenty
+    # and cut off the large values (lowest cosine on digits 0.960 instead of 0.998).
+    calibrator = Calibrator(plain.read_bytes(), num_threads=1, qsv_update_func=min_max_update)
+    calibrator.calibrate({_SIGNATURE: [{name: image[None]} for image in images]}, recipe)
+    quantizer = Quantizer(str(plain), recipe.get_quantization_recipe())
+    quantizer.quantize(calibrator.get_model_qsvs()).export_model(str(path))
 
 
 def _names(path: Path) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,29 @@ def test_int8_graph_is_near_torch_and_its_bytes_repeat_when_convolutions_are_dep
     )
     assert first.files == second.files
     assert mixed.cosine(answer(tmp_path / "first", first, "stand_in")) >= 0.98
+
+
+def test_int8_graph_is_near_torch_when_norms_are_timms(
+    trained: Any, make_job: Any, answer: Any, tmp_path: Path
+) -> None:
+    from timm.layers import BatchNormAct2d
+
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 3, bias=False),
+        BatchNormAct2d(8, act_layer=nn.ReLU6),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 10),
+    )
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.from_numpy(trained.calibration))
+        expected = network.eval()(torch.from_numpy(trained.images)).numpy()
+    job = make_job(tmp_path / "out", INT8, model=network)
+    answers = answer(job.out, write(job, params=Params(**OPTIONS)), "stand_in")
+    assert dataclasses.replace(trained, logits=expected).cosine(answers) >= 0.98
+    assert "batch_norm" not in kinds(job.out)
 
 
 def test_package_is_whole_when_its_ids_are_replaced(export: Any) -> None:

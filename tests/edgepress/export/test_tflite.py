@@ -40,6 +40,16 @@ def test_int8_file_is_near_torch_and_its_bytes_repeat_when_convolutions_are_dept
     assert mixed.cosine(answer(tmp_path / "first", first)) >= 0.98
 
 
+def test_largest_values_survive_when_an_early_image_holds_them(
+    trained: Any, make_job: Any, answer: Any, tmp_path: Path
+) -> None:
+    """Ranges must cover all calibration images, not an average of the last ones."""
+    images = np.concatenate([trained.images, np.repeat(trained.images[:1] * 0, 60, axis=0)])
+    job = make_job(tmp_path / "out", INT8, calibration=images)
+    answers = answer(job.out, write(job, params=Params(**OPTIONS)))
+    assert np.abs(answers - trained.logits).max() < 0.1 * np.abs(trained.logits).max()
+
+
 def test_record_describes_the_file_when_int8(export: Any) -> None:
     _, exported = export(INT8, OPTIONS)
     assert exported.layout == "NHWC"
