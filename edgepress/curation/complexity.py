@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from edgepress.curation.blocks import BLOCK, Floats
+from edgepress.curation.engine import single_threaded
 from edgepress.curation.kmeans import Assigned
 from edgepress.curation.rows import RowFile
 
@@ -46,7 +46,7 @@ def separation(centroids: Floats, sizes: Ints, neighbours: int) -> Reals:
         return d_inter
     exact = centroids[inhabited].astype(np.float64)
     for start in range(0, len(exact), BLOCK):
-        with threadpool_limits(1, user_api="blas"):
+        with single_threaded():
             cosines = exact[start : start + BLOCK] @ exact.T
         own = np.arange(len(cosines))
         cosines[own, start + own] = -np.inf

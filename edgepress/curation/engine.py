@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 Span = tuple[int, int]
 """First unit and end of a run of units (or of other numbered work)."""
@@ -28,6 +30,18 @@ class Engine(Protocol):
         ...
 
 
+def single_threaded() -> AbstractContextManager[Any]:
+    """Hold matrix products to one thread: one that is split over threads may round differently."""
+    limit: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _controller() -> Any:
+    # Looking for the libraries takes 10 ms and more, too long to do it before every small product.
+    return ThreadpoolController()
+
+
 @dataclass(frozen=True)
 class Local:
     """Threads of this process, each with a single-threaded matrix product."""
@@ -36,8 +50,13 @@ class Local:
 
     def results(self, task: Task, spans: Sequence[Span]) -> Iterator[tuple[Span, Any]]:
         """Yield results in order; a thread waits for the reader rather than piling results up."""
-        # One BLAS thread per worker: a product split over threads may round differently.
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self.workers) as pool:
+        if min(self.workers, len(spans)) == 1:
+            for only in spans:
+                with single_threaded():
+                    result = task(*only)
+                yield only, result
+            return
+        with single_threaded(), ThreadPoolExecutor(self.workers) as pool:
             waiting: deque[tuple[Span, Future[Any]]] = deque()
             todo = iter(spans)
             try:

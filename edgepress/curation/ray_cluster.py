@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-from edgepress.curation.engine import Span, Task
+from edgepress.curation.engine import Span, Task, single_threaded
 from edgepress.errors import UserError
 
 
@@ -75,7 +73,7 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
 
 
 def _call(task: Task, first: int, last: int) -> Any:
-    with threadpool_limits(1, user_api="blas"):
+    with single_threaded():
         return task(first, last)
 
 

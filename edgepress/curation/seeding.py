@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from edgepress.curation.blocks import Floats, scaled
+from edgepress.curation.engine import single_threaded
 from edgepress.curation.shards import Shards
 
 _GROUP = 512
@@ -32,7 +32,7 @@ def seeds(sample: Shards, count: int, seed: int) -> Floats:
     groups = -(-count // _GROUP)
     share = min(sample.rows // groups, _GROUP * max(_ROWS, 16 // groups))
     found = []
-    with threadpool_limits(1, user_api="blas"):
+    with single_threaded():
         for group, part in enumerate(np.array_split(np.arange(count), groups)):
             numbers = np.sort(order[group * share : (group + 1) * share])
             rows = np.concatenate([scaled(run, str) for run in sample.take(numbers)])
