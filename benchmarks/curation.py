@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ import numpy as np
 from curation_reference import peak_memory_mb
 from threadpoolctl import threadpool_limits
 
-from edgepress.curation import kmeans
+from edgepress.curation import deduplicate, kmeans
 from edgepress.curation.blocks import BLOCK, UNIT, load
+from edgepress.curation.complexity import spread
 from edgepress.curation.curate import Means, Source, curate
 from edgepress.curation.engine import Local
 from edgepress.curation.job import Job
 from edgepress.curation.quotas import allocate
+from edgepress.curation.select import Groups, by_distance, choose
 from edgepress.curation.shards import Shards
 from edgepress.curation.work import Work
 from edgepress.methods import resolve
@@ -220,40 +223,81 @@ def stability(rows: int, folder: Path) -> None:
 
 
 def projection(rows: int, folder: Path) -> None:
-    """Project to 280M x 768 float16, 500 concepts, from rates measured here."""
+    """Project to 280M x 768 float16, 500 concepts, from CPU seconds per row measured here."""
     big, width, clusters = 280_000_000, 768, 500
     path = make_vectors(folder / "project.npy", rows // 4, width, "float16")
     shards = Shards.open([path])
     centroids = load(shards, 0, clusters)
-    lloyd = kmeans.Lloyd(shards, centroids, None)
-    tasks = {"Lloyd step": lloyd, "assignment": kmeans.Nearest(shards, centroids)}
-    whole = shards.rows // UNIT
-    rates = {}
+    half = deduplicate.WINDOW // 2
     with threadpool_limits(1, user_api="blas"):
-        for name, task in tasks.items():
-            began = time.process_time()
-            task(0, whole)
-            rates[name] = whole * UNIT / (time.process_time() - began)
+        lloyd = _per_row(kmeans.Lloyd(shards, centroids, None), shards.rows // UNIT)
+        nearest = _per_row(kmeans.Nearest(shards, centroids), shards.rows // UNIT)
+    single = _single_rows(shards, half, folder)
+    one = 2.0 * big * width * clusters
+    parts = 2.0 * big * width * (big / clusters / half)
     read = big * width * 2
-    flops = 2.0 * big * width * clusters
+    spans, inside = big // (8 * UNIT), big // clusters // half
+    # name, passes over the vectors (read or written), FLOPs, CPU seconds per row, useful workers
+    passes = [
+        ("Lloyd steps, all rows and survivors", 2, 2 * one, 2 * lloyd, spans),
+        ("assignments, before and after", 2, 2 * one, 2 * nearest, spans),
+        ("grouping by concept and by part", 4, 0.0, 2 * single["group"], 1),
+        ("k-means inside concepts", 2, 2 * parts, 2 * lloyd * parts / one, inside),
+        ("duplicates inside parts", 1, 1.0 * big * width * half, single["echo"], inside),
+        ("choices per row", 0, 0.0, 4 * single["choose"], 1),
+    ]
     print(f"\n## Projection to {big:,} x {width} float16, {clusters} concepts\n")
-    print(
-        "| pass | times | bytes read | FLOPs | core hours | hours, 1 node of 64 cores | 64 nodes |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    total = 0.0
-    for name, speed in rates.items():
-        hours = big / speed / 3600
-        total += hours
-        print(
-            f"| {name} | {read / 1e12:.2f} TB | {flops:.1e} "
-            f"| {hours:.0f} | {hours / 64:.2f} | {hours / 64 / 64:.3f} |"
+    print("| step | TB read or written | FLOPs | core hours | 1 node, h | 64 nodes, h |")
+    print("|---|---|---|---|---|---|")
+    total = np.zeros(5)
+    for name, times, flops, seconds, most in passes:
+        moved, cores = times * read, seconds * big / 3600
+        row = np.array(
+            [moved / 1e12, flops, cores, *(_hours(moved, cores, most, n) for n in (1, 64))]
         )
-    reading = 2 * read / 2e9 / 3600
-    print(
-        f"\nsum: {total:.0f} core hours; reading at 2 GB/s per node takes {reading:.2f} h on "
-        f"one node, {reading / 64:.3f} h on 64; the sample has {64 * clusters:,} rows"
-    )
+        total += row
+        print(_line(name, row))
+    print(_line("sum", total))
+
+
+def _hours(moved: float, cores: float, most: int, nodes: int) -> float:
+    """Return hours on nodes of 64 cores like this one and 2 GB/s each; the slower part decides."""
+    busy = min(nodes, -(-most // 64))
+    return max(cores / min(64 * nodes, most), moved / (2e9 * busy) / 3600)
+
+
+def _line(name: str, row: Any) -> str:
+    moved, flops, cores, one, many = row
+    return f"| {name} | {moved:.2f} | {flops:.1e} | {cores:.1f} | {one:.2f} | {many:.2f} |"
+
+
+def _per_row(task: Callable[[int, int], Any], spans: int) -> float:
+    began = time.process_time()
+    task(0, spans)
+    return (time.process_time() - began) / (spans * UNIT)
+
+
+def _single_rows(shards: Shards, part: int, folder: Path) -> dict[str, float]:
+    """Return CPU seconds per row of grouping, of finding duplicates in a part, and of choosing."""
+    job = Job(shards, 0, Work.open(folder / "rows", "k"), Local(1))
+    concepts = max(1, shards.rows // part)
+    assigned = kmeans.assign(job, load(shards, 0, concepts), "first")
+    sizes, _ = spread(assigned, concepts)
+    began = time.process_time()
+    grouped = deduplicate.group(job, assigned, sizes)
+    grouping = (time.process_time() - began) / shards.rows
+    line = grouped.starts[0] + np.arange(part)
+    began = time.process_time()
+    with threadpool_limits(1, user_api="blas"):
+        deduplicate.echo_of(grouped.shards, line)
+    echo = (time.process_time() - began) / part
+    many = 4_000_000
+    distance = job.work.rows("many", np.float32, many)
+    distance.write(0, np.random.default_rng(0).random(many).astype(np.float32))
+    began = time.process_time()
+    quota = np.array([many // 3], np.int64)
+    choose(Groups(None, many), by_distance(distance, "hard", 0), quota, lambda *_: None)
+    return {"group": grouping, "echo": echo, "choose": (time.process_time() - began) / many}
 
 
 def _ours_apart(path: Path, clusters: int, folder: Path) -> dict[str, float]:

@@ -61,7 +61,7 @@ class Echoes:
             line = start + self._line(row[start - begin : stop - begin], start, stop)
             for cut in range(0, len(line), WINDOW):
                 part = line[cut : cut + WINDOW]
-                echo[part - begin] = _echo(self.grouped.shards, part)
+                echo[part - begin] = echo_of(self.grouped.shards, part)
         return row, echo
 
     def _line(self, row: Ints, start: int, stop: int) -> Ints:
@@ -194,7 +194,7 @@ def _places(concept: npt.NDArray[np.int32], place: Ints) -> tuple[Ints, Ints]:
     return order, where
 
 
-def _echo(shards: Shards, line: Ints) -> Floats:
+def echo_of(shards: Shards, line: Ints) -> Floats:
     """Return each row's highest cosine, 0 or more, to a row before it in `line`, float32 [n]."""
     rows = np.empty((len(line), shards.width), np.float32)
     order = np.argsort(line)
