@@ -88,7 +88,7 @@ def _quantize(
 def _notes(program: Any) -> tuple[str, ...]:
     """Count the operations left outside XNNPACK, by name."""
     left = Counter(
-        str(node.target.name())
+        str(node.target._schema.name)
         for node in program.graph.nodes
         if node.op == "call_function" and hasattr(node.target, "_schema")
         if "delegate" not in str(node.target)
@@ -96,4 +96,4 @@ def _notes(program: Any) -> tuple[str, ...]:
     if not left:
         return ("all operations run in XNNPACK",)
     listed = ", ".join(f"{count} x {name}" for name, count in sorted(left.items()))
-    return (f"{left.total()} operations outside XNNPACK: {listed}",)
+    return (f"{left.total()} outside XNNPACK: {listed}",)

@@ -26,8 +26,8 @@ def check_shape(found: Any, exported: Exported, where: object) -> None:
     channels, height, width = exported.input.shape[1:]
     nhwc = (1, height, width, channels)
     expected = exported.input.shape if exported.layout == "NCHW" else nhwc
-    if tuple(int(size) for size in found) != expected:
+    shape = tuple(int(size) for size in found)
+    if shape != expected:
         raise UserError(
-            f"{where}: takes {tuple(found)}, exported.json says {expected}; "
-            f"export {exported.target} again"
+            f"{where}: takes {shape}, exported.json says {expected}; export {exported.target} again"
         )
