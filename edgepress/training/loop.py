@@ -88,6 +88,7 @@ class _Run:
         self.job, self.recipe, self.objective = job, recipe, objective
         self.device = machine.device()
         self.network = machine.place(job.network, self.device)
+        self.layout = machine.layout(self.network, self.device)
         self.called = self.network
         if recipe.compile:
             self.called = cast(nn.Module, torch.compile(self.network))
@@ -139,7 +140,8 @@ class _Run:
         images = job.train.images(rows).to(self.device, non_blocking=True)
         images = augment(images, self.recipe.augment, generator)
         labels = job.train.targets(rows).to(self.device, non_blocking=True)
-        batch = Batch(self.normalise(images), labels, torch.from_numpy(rows))
+        inputs = self.normalise(images).contiguous(memory_format=self.layout)
+        batch = Batch(inputs, labels, torch.from_numpy(rows))
         with machine.autocast(self.recipe.precision, self.device):
             loss, logits = self.objective(self.called, batch)
         self.optimizer.zero_grad(set_to_none=True)

@@ -18,8 +18,29 @@ def device() -> torch.device:
 
 
 def place(network: nn.Module, on: torch.device) -> nn.Module:
-    """Move a network to a device, channels last in memory (faster for convolutions on both)."""
-    return network.to(device=on, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    """Move a network to a device, its weights in the layout that suits both."""
+    return network.to(device=on, memory_format=layout(network, on))  # type: ignore[call-overload,no-any-return]
+
+
+def layout(network: nn.Module, on: torch.device) -> torch.memory_format:
+    """Return channels last, which is faster for convolutions, wherever it is safe."""
+    safe = on.type != "cpu" or not any(map(_overruns, network.modules()))
+    return torch.channels_last if safe else torch.contiguous_format
+
+
+def _overruns(module: nn.Module) -> bool:
+    """Tell a layer whose channels-last gradient corrupts memory on the CPU.
+
+    torch 2.14.1's oneDNN writes past its buffer for strided 1x1 convolutions of fewer than 8
+    channels on AVX2; glibc then aborts with "corrupted double-linked list". Either the weight or
+    the image being channels last is enough for it to choose that kernel.
+    """
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels < 8
+    )
 
 
 def autocast(precision: Precision, on: torch.device) -> AbstractContextManager[object]:

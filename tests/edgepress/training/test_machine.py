@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from edgepress.training import machine
+
+TRAIN = """
+import numpy as np, torch
+from torch import nn
+from edgepress.methods import resolve
+from edgepress.records.inputs import InputSpec
+from edgepress.training.examples import Examples
+from edgepress.training.loop import Job
+narrow = {channels}
+network = nn.Sequential(
+    nn.Conv2d(3, narrow, 3, padding=1), nn.Conv2d(narrow, 8, 1, 2),
+    nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+)
+spec = InputSpec(height=8, width=8, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
+pixels = np.random.default_rng(0).integers(0, 255, (640, 8, 8, 3), np.uint8)
+images = Examples(pixels, np.arange(640) % 8, spec)
+recipe = dict(method="supervised", epochs=20, batch=64, learning_rate=0.01, weight_decay=0.0,
+              label_smoothing=0.0, augment="none", precision="fp32")
+resolve("training", recipe, "test", "recipe")(Job(network, images, images, 0))
+print("trained")
+"""
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 6, 8, 12])
+def test_training_survives_when_a_strided_pointwise_convolution_is_narrow(channels: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN.format(channels=channels)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "trained\n", done.stderr
+
+
+@pytest.mark.parametrize(("channels", "last"), [(6, False), (8, True)])
+def test_weights_lie_channels_last_when_that_is_safe(channels: int, last: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(channels, 16, 3), nn.Conv2d(16, 16, 1, 2))
+    if not last:
+        network.append(nn.Conv2d(channels, 16, 1, 2))
+    placed = machine.place(network, torch.device("cpu"))
+    assert placed[0].weight.is_contiguous(memory_format=torch.channels_last) == last
