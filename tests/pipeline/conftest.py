@@ -1,102 +1,10 @@
-"""A small copy of the project that the real pipeline runs in: digits and three targets."""
+"""One project whose whole graph has been run, shared by the tests of a file."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 
-from edgepress.presets import merge
-
-ROOT = Path(__file__).parents[2]
-TARGETS = ("x86_64-onnxruntime-fp32", "x86_64-onnxruntime-int8", "apple-coreml-fp32")
-SMALL = {
-    "input": {"height": 8, "width": 8},
-    "embed": {"width": 4, "epochs": 1},
-    "train": {
-        "backbone": {"depth": 8, "width": 16},
-        "recipe": {"epochs": 4, "augment": "none"},
-    },
-    "distill": {"backbone": {"width": 8}, "recipe": {"epochs": 4}},
-    "slim": {"round_to": 2, "epochs": 2},
-    "quantize": {"int8": {"images": 32}},
-    "validate": {"runs": 400},
-    "gates": {"max_accuracy_drop_points": 20.0, "min_cosine": {"int8": 0.9}},
-}
-
-
-@dataclass(frozen=True)
-class Project:
-    """A working copy and the ways to run things in it."""
-
-    folder: Path
-
-    def run(self, *command: str, timeout: float = 400) -> subprocess.CompletedProcess[str]:
-        """Run a command of the virtual environment in the copy."""
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-
-    def repro(self, *arguments: str) -> str:
-        """Run `dvc repro` and return its output; a failure fails the test with all of it."""
-        done = self.run("dvc", "repro", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def params(self) -> dict[str, Any]:
-        """Return params.yaml as it stands."""
-        loaded: dict[str, Any] = yaml.safe_load((self.folder / "params.yaml").read_text())
-        return loaded
-
-    def change(self, **preset: Any) -> None:
-        """Merge values into params.yaml."""
-        path = self.folder / "params.yaml"
-        path.write_text(merge(path.read_text(), preset, "test"))
-
-
-def environment() -> dict[str, str]:
-    """Put this interpreter's commands first, and let nothing outside redirect the registry."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    kept = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "PYTHONPATH")}
-    return {**kept, "PATH": path}
-
-
-def copy_project(folder: Path) -> Project:
-    """Copy the files git would commit, make the networks small and keep three targets."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    project = Project(folder)
-    dropped = {key: None for key in project.params()["targets"] if key not in TARGETS}
-    project.change(**SMALL, targets=dropped)
-    for module, output in (
-        ("edgepress.devices.fingerprint", "data/devices"),
-        ("edgepress.data.inventory", "data/source.json"),
-    ):
-        done = project.run(sys.executable, "-m", module, output)
-        assert done.returncode == 0, done.stderr
-    return project
+from tests.pipeline.project import Project, copy_project
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TARGETS, Project
 
 from edgepress.records.bundle import Bundle
 from edgepress.records.measurement import Measurement
 from edgepress.records.selection import Selection
 from edgepress.records.verdict import Verdicts
+from tests.pipeline.project import TARGETS, Project
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Project, copy_project, environment
 
 from edgepress.records.record import sha256_folder
+from tests.pipeline.project import Project, copy_project, environment
 
 pytestmark = pytest.mark.timeout(900)
 
