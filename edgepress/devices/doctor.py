@@ -56,20 +56,22 @@ _GPU = "proc/driver/nvidia/gpus/*/information"
 _RTX = ("tensorrt-rtx-cu13-bindings", "import tensorrt_rtx_bindings")
 _RTX_INSTALL = "tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"
 _COREML = ("coremltools", "from edgepress.runtimes.coreml import library; library()")
+# A plain import of OpenVINO writes into the home folder and reports its use.
+_OPENVINO = "from edgepress.runtimes.openvino import library; library()"
 _LITERT = "import litert_torch, ai_edge_quantizer"
 _ONNX = "import onnx, onnxscript, torch.onnx"
 _ORT_QUANTIZER = "import onnx, onnxruntime.quantization"
 _EXECUTORCH = "import executorch.exir, torchao"
 LIBRARIES: tuple[Library, ...] = (
     Library("onnx", "exporter", "onnx", _ONNX, "onnx onnxscript torch"),
-    Library("openvino", "exporter", "nncf", "import openvino, nncf", "openvino nncf"),
+    Library("openvino", "exporter", "nncf", f"{_OPENVINO}; import nncf", "openvino nncf"),
     Library("tflite", "exporter", "litert-torch", _LITERT, "litert-torch ai-edge-quantizer"),
     Library("coreml", "exporter", *_COREML, "coremltools"),
     Library("executorch", "exporter", "executorch", _EXECUTORCH, "executorch torchao"),
     Library("tensorrt_rtx", "exporter", *_RTX, _RTX_INSTALL, ("linux",)),
     Library("tensorrt", "exporter", "onnx", _ORT_QUANTIZER, "onnx onnxruntime"),
     Library("onnxruntime", "runtime", "onnxruntime", "import onnxruntime", "onnxruntime"),
-    Library("openvino", "runtime", "openvino", "import openvino", "openvino"),
+    Library("openvino", "runtime", "openvino", _OPENVINO, "openvino"),
     Library(
         "litert", "runtime", "ai-edge-litert", "import ai_edge_litert.interpreter", "ai-edge-litert"
     ),
