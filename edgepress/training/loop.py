@@ -140,7 +140,7 @@ class _Run:
         images = job.train.images(rows).to(self.device, non_blocking=True)
         images = augment(images, self.recipe.augment, generator)
         labels = job.train.targets(rows).to(self.device, non_blocking=True)
-        inputs = self.normalise(images).contiguous(memory_format=self.layout)
+        inputs = machine.arrange(self.normalise(images), self.layout)
         batch = Batch(inputs, labels, torch.from_numpy(rows))
         with machine.autocast(self.recipe.precision, self.device):
             loss, logits = self.objective(self.called, batch)

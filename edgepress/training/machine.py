@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Precision = Literal["auto", "fp32", "bf16"]
 """auto takes bfloat16 where the hardware multiplies it natively, else float32."""
@@ -26,6 +26,14 @@ def layout(network: nn.Module, on: torch.device) -> torch.memory_format:
     """Return channels last, which is faster for convolutions, wherever it is safe."""
     safe = on.type != "cpu" or not any(map(_overruns, network.modules()))
     return torch.channels_last if safe else torch.contiguous_format
+
+
+def arrange(images: Tensor, layout: torch.memory_format) -> Tensor:
+    """Return images [N, C, H, W] in a memory layout, told by its strides even for one channel."""
+    if layout is torch.channels_last:
+        return images.contiguous(memory_format=layout)
+    # A single channel is contiguous both ways, and kernels go by the strides it happens to have.
+    return images.clone(memory_format=layout)
 
 
 def _overruns(module: nn.Module) -> bool:

@@ -18,11 +18,12 @@ from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 narrow = {channels}
 network = nn.Sequential(
-    nn.Conv2d(3, narrow, 3, padding=1), nn.Conv2d(narrow, 8, 1, 2),
+    nn.Conv2d({images}, narrow, 3, padding=1), nn.Conv2d(narrow, 8, 1, 2),
     nn.AdaptiveAvgPool2d(1), nn.Flatten(),
 )
-spec = InputSpec(height=8, width=8, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
-pixels = np.random.default_rng(0).integers(0, 255, (640, 8, 8, 3), np.uint8)
+half = (0.5,) * {images}
+spec = InputSpec(height=8, width=8, channels={images}, mean=half, std=half)
+pixels = np.random.default_rng(0).integers(0, 255, (640, 8, 8, {images}), np.uint8)
 images = Examples(pixels, np.arange(640) % 8, spec)
 recipe = dict(method="supervised", epochs=20, batch=64, learning_rate=0.01, weight_decay=0.0,
               label_smoothing=0.0, augment="none", precision="fp32")
@@ -31,10 +32,13 @@ print("trained")
 """
 
 
-@pytest.mark.parametrize("channels", [2, 3, 4, 6, 8, 12])
-def test_training_survives_when_a_strided_pointwise_convolution_is_narrow(channels: int) -> None:
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("channels", [2, 4, 6, 12])
+def test_training_survives_when_a_strided_pointwise_convolution_is_narrow(
+    channels: int, images: int
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN.format(channels=channels)],
+        [sys.executable, "-c", TRAIN.format(channels=channels, images=images)],
         capture_output=True,
         text=True,
         check=False,
