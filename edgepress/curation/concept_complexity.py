@@ -5,8 +5,11 @@ https://arxiv.org/abs/2401.04578
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from edgepress.curation.budget import Pruned
@@ -15,6 +18,9 @@ from edgepress.curation.complexity import separation, shares
 from edgepress.curation.job import Job
 from edgepress.curation.outcome import Numbers, Outcome
 from edgepress.curation.shareout import share_out
+
+
+_log = logging.getLogger(__name__)
 
 
 class Params(Pruned):
@@ -31,7 +37,20 @@ def select(job: Job, *, params: Params) -> Outcome:
     """Share the budget out by softmax(d_intra * d_inter / temperature), exactly."""
     found = Concepts(job, params)
     d_inter = separation(found.centroids, found.sizes, params.neighbours)
-    probability = shares(found.d_intra * d_inter, found.sizes, params.temperature)
+    complexity = found.d_intra * d_inter
+    probability = shares(complexity, found.sizes, params.temperature)
+    _warn_if_flat(complexity[found.sizes > 0], params.temperature)
     quotas, reason = share_out(job, found, probability, params)
     numbers = Numbers(found.sizes, quotas, found.d_intra, d_inter, probability)
     return Outcome(job, reason, found.assigned, numbers)
+
+
+def _warn_if_flat(complexity: npt.NDArray[np.float64], temperature: float) -> None:
+    """Say when the temperature drowns the complexities, as with features that were not centred."""
+    span = float(np.ptp(complexity))
+    if 0.0 < span < 0.01 * temperature:
+        _log.warning(
+            "temperature: complexities differ by %.1e only, so at %g every concept gets the same "
+            "share; centre the embeddings, or try a temperature near %.1e",
+            span, temperature, float(complexity.std()),
+        )  # fmt: skip

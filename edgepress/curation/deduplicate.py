@@ -6,6 +6,7 @@ row is a duplicate when one ahead of it is closer than the threshold.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -23,6 +24,8 @@ from edgepress.curation.rows import CHUNK, RowFile
 from edgepress.curation.select import Groups, Keys, Rank, choose
 from edgepress.curation.shards import Shards
 from edgepress.curation.work import Arrays
+
+_log = logging.getLogger(__name__)
 
 WINDOW = 1 << 14
 """Rows compared with each other at most; where even a split concept has more, its line is cut."""
@@ -141,6 +144,12 @@ def survivors(job: Job, echo: RowFile, above: float, most: int) -> RowFile:
         flags[places] = 0
         alive.write(start, flags)
 
+    if count > most:
+        _log.warning(
+            "deduplicate: %d rows have a copy above %s, but only %d may go, so that the budget is "
+            "met; nothing is left for the quotas to decide: raise the threshold",
+            count, above, most,
+        )  # fmt: skip
     quota = np.array([min(count, most)], np.int64)
     choose(Groups(None, job.rows, suspect), by_echo(echo), quota, drop)
     return alive

@@ -82,6 +82,7 @@ def test_report_is_one_page_without_links(files: Path) -> None:
         (["--keep", "0.3", "--workers", "0"], "--workers: 0 is below 1"),
         (["--keep", "0.3", "--out", "no/such/kept.parquet"], "cannot be written"),
         (["--keep", "0.3", "--report", "no/such/out.html"], "cannot be written"),
+        (["--keep", "0.3", "--scratch", "labels.npy/x"], "labels.npy/x/runs: cannot be written"),
         (["--keep", "0.3", "--images", "emb", "--report", "o.html"], "emb/manifest."),
     ],
 )

@@ -169,6 +169,14 @@ def test_finished_passes_are_not_run_again_after_a_kill(
     assert not [name for name in passes if name.startswith(("sample", "seeds", "settle-0"))]
 
 
+@pytest.mark.parametrize(("temperature", "told"), [(0.05, False), (500.0, True)])
+def test_user_is_told_when_the_temperature_drowns_the_complexities(
+    vectors: Vectors, complexity: dict[str, Any], caplog: Any, temperature: float, told: bool
+) -> None:
+    prune(vectors(1_000), {**complexity, "temperature": temperature}, 0)
+    assert ("every concept gets the same share" in caplog.text) == told
+
+
 def test_class_floor_keeps_rows_of_every_class_and_the_hardest_of_them(
     vectors: Vectors, complexity: dict[str, Any]
 ) -> None:

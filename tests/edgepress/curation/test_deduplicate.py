@@ -62,7 +62,7 @@ def test_of_two_alike_the_preferred_one_stays(job: Make, preferred: Any, kept: i
 
 
 def test_survivors_never_fall_below_the_budget_and_the_closest_copies_go(
-    job: Make, vectors: Vectors
+    job: Make, vectors: Vectors, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = job(vectors(2_000))
     _, _, echo = _found(work, "farthest")
@@ -70,6 +70,7 @@ def test_survivors_never_fall_below_the_budget_and_the_closest_copies_go(
     most = int((cosine > 0.9).sum()) - 100
     alive = _whole(deduplicate.survivors(work, echo, 0.9, most))
     assert (alive == 0).sum() == most
+    assert f"only {most} may go" in caplog.text
     assert cosine[alive == 0].min() >= cosine[alive == 1].max() or most == 0
 
 
