@@ -19,7 +19,6 @@ from edgepress.curation.job import Job
 from edgepress.curation.outcome import Numbers, Outcome
 from edgepress.curation.shareout import share_out
 
-
 _log = logging.getLogger(__name__)
 
 
