@@ -71,6 +71,8 @@ def read(folder: Path, train: int, epochs: int, scratch: Path) -> Images:
     raw = {key: value for key, value in encoder.items() if key in known}
     encode = resolve("curation.encoders", raw, "benchmark", "embed")
     vectors = encode(Request(sets["train"], spec, 0))
+    # Averages after a ReLU all point one way; the mean would drown what tells images apart.
+    vectors = (vectors - vectors.mean(axis=0)).astype(np.float32)
     pixels = {split: (each.pixels(spec), each.labels) for split, each in sets.items()}
     return Images(pixels["train"], pixels["test"], vectors)
 
