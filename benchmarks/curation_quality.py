@@ -23,12 +23,18 @@ import numpy as np
 CONCEPTS = {"concepts": 100, "passes": 2}
 SHARED = {"deduplicate": 0.99, "floor": 1, "order": "hard"}
 METHODS: dict[str, dict[str, Any]] = {
-    "concept_complexity": {**CONCEPTS, **SHARED, "neighbours": 20, "temperature": 0.1},
-    "uniform_concepts": {**CONCEPTS, **SHARED},
-    "prototypicality": {**CONCEPTS, "order": "hard"},
-    "deduplicate_only": {**CONCEPTS},
-    "random": {},
-}
+    "concept_complexity": {
+        "method": "concept_complexity", **CONCEPTS, **SHARED, "neighbours": 20, "temperature": 0.1
+    },
+    "concept_complexity, random rows": {
+        "method": "concept_complexity", **CONCEPTS, **SHARED, "neighbours": 20, "temperature": 0.1,
+        "order": "random",
+    },
+    "uniform_concepts": {"method": "uniform_concepts", **CONCEPTS, **SHARED},
+    "prototypicality": {"method": "prototypicality", **CONCEPTS, "order": "hard"},
+    "deduplicate_only": {"method": "deduplicate_only", **CONCEPTS},
+    "random": {"method": "random"},
+}  # fmt: skip
 SPEC = {
     "height": 32, "width": 32, "channels": 3,
     "mean": (0.4914, 0.4822, 0.4465), "std": (0.247, 0.2435, 0.2616),
@@ -83,9 +89,7 @@ def choose(images: Images, method: str, keep: float, seed: int) -> Any:
 
     if method == "all":
         return np.arange(len(images.vectors))
-    return np.flatnonzero(
-        prune(images.vectors, {"method": method, "keep": keep, **METHODS[method]}, seed)
-    )
+    return np.flatnonzero(prune(images.vectors, {"keep": keep, **METHODS[method]}, seed))
 
 
 def accuracy(images: Images, rows: Any, steps: int, width: int, seed: int) -> float:

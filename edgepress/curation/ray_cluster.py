@@ -8,6 +8,7 @@ since two types may round a product differently.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -57,12 +58,14 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     else:
         options["address"] = address
     try:
+        if address is not None:
+            _knock(address)
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         clause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"--address {address}: no Ray cluster answers ({clause}); start one with "
-            "`ray start --head`"
+            "`ray start --head`, or name the HOST:PORT it prints"
         ) from None
     try:
         # A span is lost with its machine, not with its error: those are the user's to see.
@@ -70,6 +73,13 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         yield Cluster(int(ray.cluster_resources().get("CPU", 1)), remote)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError at once where nothing listens: Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address != "auto":
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _call(task: Task, first: int, last: int) -> Any:

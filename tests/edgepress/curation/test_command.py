@@ -79,6 +79,11 @@ def test_report_is_one_page_without_links(files: Path) -> None:
         (["--keep", "0.3", "--labels", "none.npy"], "none.npy: cannot be read"),
         (["--keep", "0.3", "--labels", "emb/embeddings.npy"], "expected whole numbers"),
         (["--keep", "0.3", "--address", "x:1"], "--address: only --engine ray"),
+        (
+            ["--keep", "0.3", "--engine", "ray", "--address", "127.0.0.1:1"],
+            "--address 127.0.0.1:1: no Ray cluster answers",
+        ),
+        (["--keep", "0.3", "--engine", "ray", "--address", "x"], "--address x: no Ray cluster"),
         (["--keep", "0.3", "--workers", "0"], "--workers: 0 is below 1"),
         (["--keep", "0.3", "--out", "no/such/kept.parquet"], "cannot be written"),
         (["--keep", "0.3", "--report", "no/such/out.html"], "cannot be written"),
