@@ -3,7 +3,7 @@
 Paper: Gidaris, Singh and Komodakis 2018, https://arxiv.org/abs/1803.07728. Every image goes in
 four times per step, rotated by 0, 90, 180 and 270 degrees (exact: transpose and flip), and the
 network names the rotation. Embeddings are the pooled features after the second of three stages,
-which transfer better than the last.
+which transfer better than the last, less their mean.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def encode(request: Request, *, params: Params) -> npt.NDArray[np.float32]:
     network = RotNet(params.width, request.spec.channels)
     watched = Examples(pixels[:64], np.zeros(len(pixels[:64]), np.int64), request.spec)
     fit(Job(network, examples, watched, request.seed, request.checkpoint), params, _name_rotation)
-    return logits(_Features(network), examples)
+    features = logits(_Features(network), examples)
+    # Averages after a ReLU all point one way; without their mean, cosines tell images apart.
+    return np.asarray(features - features.mean(axis=0), np.float32)
 
 
 def _name_rotation(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,13 @@ def test_embeddings_tell_digits_apart_when_trained_without_labels(manifest: Path
     assert probe.score(matrix[half:], labels[half:]) > 0.8
 
 
+def test_embeddings_point_every_way_when_features_are_all_positive(manifest: Path) -> None:
+    matrix = _encode(manifest, epochs=1)
+    np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-5)
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    assert abs(float((unit @ unit.T).mean())) < 0.1
+
+
 def test_embeddings_repeat_when_the_seed_is_the_same(manifest: Path) -> None:
     np.testing.assert_array_equal(_encode(manifest, epochs=1), _encode(manifest, epochs=1))
 
