@@ -63,7 +63,8 @@ def ours(path: Path, clusters: int, folder: Path) -> dict[str, float]:
     began = time.monotonic()
     raw = {
         "method": "concept_complexity", "keep": KEEP, "concepts": clusters, "neighbours": 20,
-        "temperature": 0.1, "floor": 1, "deduplicate": None, "order": "hard",
+        "passes": 1, "temperature": 0.1, "floor": 1, "class_floor": 0, "deduplicate": None,
+        "duplicate_kept": "farthest", "order": "hard",
     }  # fmt: skip
     method = resolve("curation", raw, "benchmark", "curate")
     out = folder / "selection"

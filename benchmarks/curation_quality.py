@@ -21,7 +21,10 @@ from typing import Any
 import numpy as np
 
 CONCEPTS = {"concepts": 100, "passes": 2}
-SHARED = {"deduplicate": 0.99, "floor": 1, "order": "hard"}
+SHARED = {
+    "deduplicate": 0.99, "duplicate_kept": "farthest", "floor": 1, "class_floor": 0,
+    "order": "hard",
+}  # fmt: skip
 METHODS: dict[str, dict[str, Any]] = {
     "concept_complexity": {
         "method": "concept_complexity", **CONCEPTS, **SHARED, "neighbours": 20, "temperature": 0.1
@@ -32,7 +35,9 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "uniform_concepts": {"method": "uniform_concepts", **CONCEPTS, **SHARED},
     "prototypicality": {"method": "prototypicality", **CONCEPTS, "order": "hard"},
-    "deduplicate_only": {"method": "deduplicate_only", **CONCEPTS},
+    "deduplicate_only": {
+        "method": "deduplicate_only", **CONCEPTS, "duplicate_kept": "farthest",
+    },
     "random": {"method": "random"},
 }  # fmt: skip
 SPEC = {

@@ -26,7 +26,7 @@ class Clustered(Keep):
 
     concepts: int | Literal["auto"]
     """Number of k-means concepts; auto is the cube root of the rows: 10 for 1,000, 464 for 10^8."""
-    passes: int = Field(default=1, ge=1)
+    passes: int = Field(ge=1)
     """Lloyd steps over all rows, after the centroids have settled on a sample."""
 
 
@@ -35,11 +35,11 @@ class Pruned(Clustered):
 
     floor: int = Field(ge=0)
     """Rows every concept keeps at least (all it has, where that is fewer)."""
-    class_floor: int = Field(default=0, ge=0)
+    class_floor: int = Field(ge=0)
     """Rows every labelled class keeps at least, wherever they lie; 0 needs no labels."""
     deduplicate: float | None = Field(ge=-1, le=1)
     """Cosine above which two rows of a concept are the same; null keeps duplicates."""
-    duplicate_kept: Preferred = "farthest"
+    duplicate_kept: Preferred
     """Which of two duplicates stays: the one nearest to its centroid or the farthest from it."""
     order: Order
     """Rows of a concept to keep: hard (farthest from the centroid), easy (nearest) or random."""

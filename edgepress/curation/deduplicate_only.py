@@ -22,7 +22,7 @@ class Params(Clustered):
     """Parameters of de-duplication only: the threshold is the one that meets the budget."""
 
     method: Literal["deduplicate_only"]
-    duplicate_kept: Preferred = "farthest"
+    duplicate_kept: Preferred
     """Which of two duplicates stays: the one nearest to its centroid or the farthest from it."""
 
 

@@ -54,7 +54,12 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        options |= {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
+        # "local" starts one even where another cluster of this machine could be joined.
+        options |= {
+            "address": "local",
+            "num_cpus": workers or os.cpu_count(),
+            "include_dashboard": False,
+        }
     else:
         options["address"] = address
     try:

@@ -20,7 +20,8 @@ from stages.stage import Stage, main
 
 CURATE = {
     "method": "concept_complexity", "keep": 0.5, "concepts": 8, "passes": 2, "neighbours": 5,
-    "temperature": 0.5, "floor": 1, "class_floor": 3, "deduplicate": 0.999, "order": "hard",
+    "temperature": 0.5, "floor": 1, "class_floor": 3, "deduplicate": 0.999,
+    "duplicate_kept": "farthest", "order": "hard",
 }  # fmt: skip
 MANIFEST = Path("data/manifest")
 

@@ -47,7 +47,7 @@ def go() -> dict[str, Any]:
     """Run the stage as its command does and return registered.json's targets."""
     stage = Stage("register")
     register.work(stage)
-    stage.finish(0.0)
+    stage.finish()
     text = Path("data/registered/registered.json").read_text(encoding="utf-8")
     return dict(json.loads(text)["targets"])
 

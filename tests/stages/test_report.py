@@ -17,7 +17,7 @@ from stages.stage import Stage
 def go() -> str:
     stage = Stage("report")
     report.work(stage)
-    stage.finish(0.0)
+    stage.finish()
     return Path("reports/index.html").read_text(encoding="utf-8")
 
 

@@ -20,7 +20,8 @@ from edgepress.records.selection import Selection
 
 COMPLEXITY = {
     "method": "concept_complexity", "keep": 0.3, "concepts": 12, "passes": 2, "neighbours": 5,
-    "temperature": 0.1, "floor": 1, "deduplicate": 0.995, "order": "hard",
+    "temperature": 0.1, "floor": 1, "class_floor": 0, "deduplicate": 0.995,
+    "duplicate_kept": "farthest", "order": "hard",
 }  # fmt: skip
 
 Run = Callable[..., tuple[Selection, bytes]]

@@ -22,11 +22,14 @@ Run = Callable[..., Any]
 Vectors = Callable[..., Any]
 
 PLAIN: dict[str, dict[str, Any]] = {
-    "prototypicality": {"concepts": 12, "order": "hard"},
-    "deduplicate_only": {"concepts": 12},
-    "uniform_concepts": {"concepts": 12, "floor": 1, "deduplicate": None, "order": "random"},
+    "prototypicality": {"concepts": 12, "passes": 1, "order": "hard"},
+    "deduplicate_only": {"concepts": 12, "passes": 1, "duplicate_kept": "farthest"},
+    "uniform_concepts": {
+        "concepts": 12, "passes": 1, "floor": 1, "class_floor": 0, "deduplicate": None,
+        "duplicate_kept": "farthest", "order": "random",
+    },
     "random": {},
-}
+}  # fmt: skip
 
 
 def _params(method: str, complexity: dict[str, Any]) -> dict[str, Any]:
