@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -105,6 +109,7 @@ def test_each_round_holds_both_in_an_order_that_the_seed_decides(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(latency, "_preemptions", lambda: 0)
+    monkeypatch.setattr(latency, "_waited_ns", lambda: 0)
 
     def orders(seed: int) -> str:
         trace: list[str] = []
@@ -134,8 +139,46 @@ def test_block_is_timed_again_when_another_program_had_the_processor(
         made.now += 50_000_000 if disturbed else 1_000_000
 
     monkeypatch.setattr(latency, "_preemptions", lambda: taken)
+    monkeypatch.setattr(latency, "_waited_ns", lambda: 0)
     assert set(latency._undisturbed(call)) == {1.0}
     assert made.calls == 30
+
+
+def test_block_is_timed_again_when_its_threads_waited_for_a_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Machine()
+    monkeypatch.setattr(latency.time, "perf_counter_ns", made.clock)
+    waited = 0
+
+    def call() -> None:
+        nonlocal waited
+        made.calls += 1
+        delay = 3_000_000 if made.calls == 5 else 50_000
+        waited += delay
+        made.now += 1_000_000 if made.calls > 10 else 1_000_000 + delay
+
+    monkeypatch.setattr(latency, "_preemptions", lambda: 0)
+    monkeypatch.setattr(latency, "_waited_ns", lambda: waited)
+    assert set(latency._undisturbed(call)) == {1.0}
+    assert made.calls == 20
+
+
+def test_waiting_is_told_when_another_program_takes_the_processor() -> None:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        rival = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            before, started = latency._waited_ns(), time.monotonic()
+            while time.monotonic() - started < 1.0:
+                pass
+            assert latency._waited_ns() - before > 50_000_000
+        finally:
+            rival.kill()
+            rival.wait()
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_block_stands_when_it_is_disturbed_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
