@@ -12,7 +12,6 @@ from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.record import write_atomically
-from edgepress.report import summary
 from edgepress.report.cards import card
 from edgepress.report.page import render
 from edgepress.report.run import Concept, Run
@@ -24,7 +23,7 @@ THUMBNAIL = 48
 
 
 def work(stage: Stage) -> None:
-    """Read the run's records, write reports/, and print the table of targets."""
+    """Read the run's records, write reports/."""
     run = with_pictures(gather(stage), stage.section(InputSpec, "input"))
     with stage.output("reports") as folder:
         page = render(run)
@@ -38,7 +37,6 @@ def work(stage: Stage) -> None:
         not_run=run.count("not-run"),
         page_bytes=len(page.encode()),
     )
-    summary.show(run.targets)
 
 
 def with_pictures(run: Run, spec: InputSpec) -> Run:
