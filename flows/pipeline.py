@@ -58,7 +58,7 @@ def prepare() -> None:
     """Check the whole of params.yaml; write down what this machine and the source's files are."""
     _command("params", "edgepress.cli", "params")
     _command("fingerprint", "edgepress.devices.fingerprint", "data/devices")
-    _command("inventory", "edgepress.data.inventory", "data/source.json")
+    _command("inventory", "edgepress.data.inventory", "data")
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=may_pass)

@@ -91,7 +91,7 @@ def copy_project(folder: Path) -> Project:
     project.change(**SMALL, targets=dropped)
     for module, output in (
         ("edgepress.devices.fingerprint", "data/devices"),
-        ("edgepress.data.inventory", "data/source.json"),
+        ("edgepress.data.inventory", "data"),
     ):
         done = project.run(sys.executable, "-m", module, output)
         assert done.returncode == 0, done.stderr

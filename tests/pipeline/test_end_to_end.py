@@ -157,6 +157,7 @@ def test_exactly_its_readers_are_stale_when_a_number_changes(
     ("name", "expected"),
     [
         ("data/source.json", {"ingest"}),
+        ("data/encoder.json", {"embed"}),
         ("data/devices/onnx.json", ONNX),
         ("data/devices/coreml.json", {f"{s}@{TARGETS[2]}" for s in ("export", "validate")}),
     ],

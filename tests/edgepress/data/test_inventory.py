@@ -58,19 +58,39 @@ def test_main_leaves_the_file_alone_when_nothing_changed(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(f"ingest: {{source: {{method: folder, path: {images}}}}}\n")
-    assert main(["data/source.json"]) == 0
+    Path("params.yaml").write_text(
+        f"ingest: {{source: {{method: folder, path: {images}}}}}\nembed: {{method: rotation}}\n"
+    )
+    assert main(["data"]) == 0
     before = Path("data/source.json").stat()
-    assert main(["data/source.json"]) == 0
+    assert main(["data"]) == 0
     assert Path("data/source.json").stat().st_mtime_ns == before.st_mtime_ns
     (images / "a" / "1.png").unlink()
-    assert main(["data/source.json"]) == 0
+    assert main(["data"]) == 0
     assert Path("data/source.json").stat().st_mtime_ns != before.st_mtime_ns
+
+
+def test_encoder_file_changes_when_embeddings_made_elsewhere_do(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(
+        "ingest: {source: {method: digits}}\n"
+        f"embed: {{method: precomputed, embeddings: {images}/a/1.png, ids: {images}/b/1.png}}\n"
+    )
+    seen = []
+    for change in (None, "a/1.png", "b/1.png"):
+        if change:
+            (images / change).write_bytes(b"12345")
+        assert main(["data"]) == 0
+        seen.append((Path("data/source.json").read_text(), Path("data/encoder.json").read_text()))
+    assert len({source for source, _ in seen}) == 1
+    assert len({encoder for _, encoder in seen}) == 3
 
 
 def test_main_refuses_in_one_line_when_params_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["data/source.json"]) == 2
+    assert main(["data"]) == 2
     assert capsys.readouterr().err == "inventory: params.yaml: file not found\n"
