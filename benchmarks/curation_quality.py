@@ -78,12 +78,8 @@ def read(folder: Path, train: int, epochs: int, scratch: Path) -> Images:
         "method": "rotation", "width": 24, "epochs": epochs, "batch": 128, "learning_rate": 0.05,
         "weight_decay": 0.0005, "augment": "shift", "precision": "fp32",
     }  # fmt: skip
-    known = set(_fields("curation.encoders", "rotation"))
-    raw = {key: value for key, value in encoder.items() if key in known}
-    encode = resolve("curation.encoders", raw, "benchmark", "embed")
+    encode = resolve("curation.encoders", encoder, "benchmark", "embed")
     vectors = encode(Request(sets["train"], spec, 0))
-    # Averages after a ReLU all point one way; the mean would drown what tells images apart.
-    vectors = (vectors - vectors.mean(axis=0)).astype(np.float32)
     pixels = {split: (each.pixels(spec), each.labels) for split, each in sets.items()}
     return Images(pixels["train"], pixels["test"], vectors)
 
@@ -166,12 +162,6 @@ def _augmented(inputs: Any, rng: Any) -> Any:
     down, right = (int(value) for value in rng.integers(0, 9, 2))
     padded = torch.nn.functional.pad(inputs, (4, 4, 4, 4))
     return padded[:, :, down : down + 32, right : right + 32]
-
-
-def _fields(room: str, name: str) -> list[str]:
-    from edgepress.methods import module
-
-    return list(module(room, name).Params.model_fields)
 
 
 def table(results: list[dict[str, Any]], fractions: list[float]) -> str:

@@ -11,21 +11,14 @@ import os
 import sys
 
 from edgepress.errors import UserError
-from edgepress.params import Config
 from edgepress.records.manifest import Manifest
 from edgepress.records.record import write_atomically
+from edgepress.sections import Registry
 from stages.gather import MANIFEST, gather
 from stages.lineage import Lock
 from stages.releases import releases, stage_logs
 from stages.stage import Stage, main
 from stages.tracking import Store
-
-
-class Params(Config):
-    """Where the registry is."""
-
-    tracking_uri: str
-    """MLflow's address, for example sqlite:///mlflow.db; MLFLOW_TRACKING_URI overrides it."""
 
 
 def work(stage: Stage) -> None:
@@ -76,7 +69,7 @@ def rollback(stage: Stage) -> None:
 
 def open_store(stage: Stage) -> Store:
     """Open the store of params.yaml, or the one the environment names."""
-    params = stage.section(Params, "register")
+    params = stage.section(Registry, "register")
     uri = os.environ.get("MLFLOW_TRACKING_URI") or params.tracking_uri
     return Store(uri, str(stage.raw("project")))
 
