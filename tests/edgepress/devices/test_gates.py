@@ -172,3 +172,9 @@ def test_precision_without_a_bound_is_the_users_to_mend() -> None:
     other = GOOD.model_copy(update={"target": Target.parse("x86_64-onnxruntime-int9")})
     with pytest.raises(UserError, match=r"min_cosine.*'int9'.*fp32, int8 \(did you mean int8"):
         judge(other, BOUNDS, FP32)
+
+
+def test_reason_says_keep_the_baseline_when_the_speedup_may_be_none() -> None:
+    latency = LATENCY.model_copy(update={"speedup": around(1.02, 0.98, 1.06)})
+    assert "keep fp32" in verdict(GOOD.model_copy(update={"latency": latency}), "speedup").reason
+    assert "keep fp32" not in verdict(GOOD, "speedup").reason
