@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,22 +66,28 @@ def read(folder: Path, train: int, epochs: int, scratch: Path) -> Images:
     from edgepress.methods import resolve
     from edgepress.records.inputs import InputSpec
 
-    manifest = scratch / "manifest"
-    manifest.mkdir()
-    raw = {"method": "parquet", "path": str(folder), "image": "image", "label": "label"}
-    source = resolve("data.sources", raw, "benchmark", "source")
-    rules = Rules(split=Fractions(val=0.01, test=0.2), limit=train)
-    build_manifest(source(manifest), manifest, rules)
+    manifest, embeddings = scratch / "manifest", scratch / "embeddings.npy"
+    if not embeddings.is_file():
+        shutil.rmtree(scratch, ignore_errors=True)
+        manifest.mkdir(parents=True)
+        raw = {"method": "parquet", "path": str(folder), "image": "image", "label": "label"}
+        source = resolve("data.sources", raw, "benchmark", "source")
+        rules = Rules(split=Fractions(val=0.01, test=0.2), limit=train)
+        build_manifest(source(manifest), manifest, rules)
     spec = InputSpec(**SPEC)
     sets = {split: ImageSet.open(manifest, split) for split in ("train", "test")}
     encoder = {
         "method": "rotation", "width": 24, "epochs": epochs, "batch": 128, "learning_rate": 0.05,
         "weight_decay": 0.0005, "augment": "shift", "precision": "fp32",
     }  # fmt: skip
-    encode = resolve("curation.encoders", encoder, "benchmark", "embed")
-    vectors = encode(Request(sets["train"], spec, 0))
+    if not embeddings.is_file():
+        fit = resolve("curation.encoders", encoder, "benchmark", "embed")
+        encoded = fit(Request(sets["train"], spec, 0)).embed(sets["train"])
+        with embeddings.with_suffix(".part").open("wb") as file:
+            np.save(file, np.concatenate(list(encoded)))
+        embeddings.with_suffix(".part").replace(embeddings)
     pixels = {split: (each.pixels(spec), each.labels) for split, each in sets.items()}
-    return Images(pixels["train"], pixels["test"], vectors)
+    return Images(pixels["train"], pixels["test"], np.load(embeddings))
 
 
 def choose(images: Images, method: str, keep: float, seed: int) -> Any:
@@ -251,8 +257,8 @@ def _run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     ]
     if not todo:
         return results
-    with tempfile.TemporaryDirectory() as scratch:
-        images = read(arguments.folder, arguments.train, arguments.epochs, Path(scratch))
+    scratch = path.parent / f"curation_quality-{arguments.train}-{arguments.epochs}"
+    images = read(arguments.folder, arguments.train, arguments.epochs, scratch)
     for method, keep, seed in todo:
         began = time.monotonic()
         rows = choose(images, method, keep, seed)

@@ -18,7 +18,7 @@ from edgepress.params import Config, validate
 
 ROOMS: dict[str, str] = {
     "data.sources": "ingest",
-    "curation.encoders": "encode",
+    "curation.encoders": "fit",
     "curation": "select",
     "backbones": "build",
     "training": "train",

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-import numpy as np
-
-from edgepress.curation.encoders.request import Request
+from edgepress.curation.encoders.network_encoder import NetworkEncoder
+from edgepress.curation.encoders.request import Encoder, Request
 from edgepress.data.images import ImageSet
-from edgepress.errors import UserError
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.inputs import InputSpec
 from stages import models
@@ -18,25 +16,26 @@ from stages.stage import Stage, main
 
 def work(stage: Stage) -> None:
     """Encode every usable training image and write data/embeddings."""
-    encoder = stage.method("curation.encoders", "embed")
+    method = stage.method("curation.encoders", "embed")
     images = ImageSet.open(models.MANIFEST, "train")
     spec = stage.section(InputSpec, "input")
     inputs = hashlib.sha256("\n".join(images.sha256).encode()).hexdigest()
     checkpoint = models.open_checkpoint(stage, "embed", inputs, spec.model_dump_json())
-    matrix = encoder(Request(images, spec, stage.seed, checkpoint))
-    if not np.isfinite(matrix).all():
-        bad = images.ids[int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])]
-        raise UserError(f"embed: the encoder's answer for image {bad!r} is not finite")
+    encoder: Encoder = method(Request(images, spec, stage.seed, checkpoint))
     settings = json.dumps({"embed": stage.raw("embed"), "seed": stage.seed}, sort_keys=True)
+    shaped = hashlib.sha256(settings.encode())
     with stage.output("data/embeddings") as folder:
-        Embeddings.create(
+        if isinstance(encoder, NetworkEncoder):
+            saved = encoder.save(folder, stage.raw("embed"))
+            shaped.update(saved.weights_sha256.encode())
+        embeddings = Embeddings.create(
             folder,
-            matrix.astype(np.float32),
+            encoder.embed(images),
             images.ids,
-            encoder=encoder.name,
-            encoder_sha256=hashlib.sha256(settings.encode()).hexdigest(),
+            encoder=method.name,
+            encoder_sha256=shaped.hexdigest(),
         )
-    stage.metrics(images=len(images), width=int(matrix.shape[1]))
+    stage.metrics(images=len(images), width=embeddings.width)
     checkpoint.clear()
 
 

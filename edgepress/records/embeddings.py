@@ -129,7 +129,7 @@ def _write_vectors(
                 target = np.lib.format.open_memmap(
                     partial, mode="w+", dtype=batch.dtype, shape=shape
                 )
-            _check_batch(batch, target, done)
+            _check_batch(batch, target, done, ids)
             target[done : done + len(batch)] = batch
             done += len(batch)
         if target is None or done != len(ids):
@@ -138,7 +138,7 @@ def _write_vectors(
     return target.dtype, target.shape[1]
 
 
-def _check_batch(batch: Floats, target: np.memmap, done: int) -> None:
+def _check_batch(batch: Floats, target: np.memmap, done: int, ids: Sequence[str]) -> None:
     if batch.dtype != target.dtype or batch.shape[1:] != target.shape[1:]:
         raise UserError(
             f"embeddings: row {done}: {batch.dtype} {batch.shape[1:]} after {target.dtype} "
@@ -149,8 +149,8 @@ def _check_batch(batch: Floats, target: np.memmap, done: int) -> None:
     broken = np.flatnonzero(~np.isfinite(batch).all(axis=1))
     if broken.size:
         raise UserError(
-            f"embeddings: row {done + int(broken[0])}: not finite; look at that image or lower "
-            "the encoder's learning rate"
+            f"embeddings: the vector of image {ids[done + int(broken[0])]!r} is not finite; "
+            "look at that image or lower the encoder's learning rate"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.curation.encoders.request import Request
+from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
 from edgepress.params import Config
+
+_BATCH = 8192
 
 
 class Params(Config):
@@ -23,18 +28,32 @@ class Params(Config):
     """Path of a text file with the manifest id of each row, in the same order."""
 
 
-def encode(request: Request, *, params: Params) -> npt.NDArray[np.float32]:
-    """Return the rows of the request's images, in its order; an id without a row is a UserError."""
+@dataclass(frozen=True)
+class Lookup:
+    """Vectors made elsewhere, found by image id."""
+
+    matrix: npt.NDArray[np.floating]
+    rows: dict[str, int]
+    ids: str
+    """Path of the file of ids, for messages."""
+
+    def embed(self, images: ImageSet) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the rows of the images, in their order; an id without a row is a UserError."""
+        missing = [name for name in images.ids if name not in self.rows]
+        if missing:
+            raise UserError(
+                f"{self.ids}: no row for {len(missing)} manifest images, first {missing[0]!r}; "
+                "embed them too"
+            )
+        picked = np.array([self.rows[name] for name in images.ids])
+        for start in range(0, len(picked), _BATCH):
+            yield np.asarray(self.matrix[picked[start : start + _BATCH]], np.float32)
+
+
+def fit(request: Request, *, params: Params) -> Lookup:
+    """Open the files."""
     matrix, ids = _read(Path(params.embeddings), Path(params.ids))
-    rows = {name: row for row, name in enumerate(ids)}
-    missing = [name for name in request.images.ids if name not in rows]
-    if missing:
-        raise UserError(
-            f"{params.ids}: no row for {len(missing)} manifest images, first {missing[0]!r}; "
-            "embed them too"
-        )
-    picked = matrix[[rows[name] for name in request.images.ids]]
-    return np.asarray(picked, dtype=np.float32)
+    return Lookup(matrix, {name: row for row, name in enumerate(ids)}, params.ids)
 
 
 def _read(embeddings: Path, ids: Path) -> tuple[npt.NDArray[np.floating], list[str]]:

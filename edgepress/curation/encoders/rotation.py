@@ -8,19 +8,24 @@ which transfer better than the last, less their mean.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from edgepress.curation.encoders.network_encoder import NetworkEncoder
 from edgepress.curation.encoders.request import Request
 from edgepress.errors import UserError
+from edgepress.training import loop
 from edgepress.training.examples import Examples
-from edgepress.training.loop import Batch, Job, Recipe, fit, logits
+from edgepress.training.loop import Batch, Job, Recipe
+
+BATCH = 256
+"""Images per forward pass once trained."""
 
 
 class Params(Recipe):
@@ -53,34 +58,47 @@ class RotNet(nn.Module):
         return self.grid(self.stage2(self.stage1(x))).flatten(1)  # type: ignore[no-any-return]
 
 
-class _Features(nn.Module):
+class Features(nn.Module):
+    """A RotNet that answers with its embeddings."""
+
     def __init__(self, network: RotNet) -> None:
+        """Wrap `network`."""
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to embeddings [N, 8 * width]."""
         return self.network.features(x)
 
 
-def encode(request: Request, *, params: Params) -> npt.NDArray[np.float32]:
-    """Train the encoder on the request's images and return their embeddings [N, 8 * width]."""
-    if request.spec.height != request.spec.width:
+def fit(request: Request, *, params: Params) -> NetworkEncoder:
+    """Train the encoder on the request's images."""
+    spec = request.spec
+    if spec.height != spec.width:
         raise UserError("embed: the rotation encoder needs square images; set input.height = width")
-    pixels = request.images.pixels(request.spec)
-    examples = Examples(pixels, request.images.labels, request.spec)
+    pixels = request.images.pixels(spec)
+    examples = Examples(pixels, request.images.labels, spec)
     torch.manual_seed(request.seed)
-    network = RotNet(params.width, request.spec.channels)
-    watched = Examples(pixels[:64], np.zeros(len(pixels[:64]), np.int64), request.spec)
-    fit(Job(network, examples, watched, request.seed, request.checkpoint), params, _name_rotation)
-    features = logits(_Features(network), examples)
+    features = network(params, spec.channels)
+    watched = Examples(pixels[:64], np.zeros(len(pixels[:64]), np.int64), spec)
+    job = Job(features.network, examples, watched, request.seed, request.checkpoint)
+    loop.fit(job, params, _name_rotation)
+    encoder = NetworkEncoder(features, spec, BATCH)
     # Averages after a ReLU all point one way; without their mean, cosines tell images apart.
-    return np.asarray(features - features.mean(axis=0), np.float32)
+    starts = range(0, len(pixels), BATCH)
+    sums = [encoder.vectors(pixels[i : i + BATCH]).sum(axis=0, dtype=np.float64) for i in starts]
+    return replace(encoder, centre=(np.sum(sums, axis=0) / len(pixels)).astype(np.float32))
 
 
-def _name_rotation(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+def network(params: Params, channels: int) -> Features:
+    """Return the encoder's network for images of `channels` channels, with fresh weights."""
+    return Features(RotNet(params.width, channels))
+
+
+def _name_rotation(trained: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     turned = torch.cat([torch.rot90(batch.inputs, turns, (2, 3)) for turns in range(4)])
     target = torch.arange(4, device=turned.device).repeat_interleave(len(batch.inputs))
-    answers = network(turned)
+    answers = trained(turned)
     return cross_entropy(answers, target), answers[: len(batch.inputs)]
 
 

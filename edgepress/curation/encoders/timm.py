@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
+from torch import nn
 
+from edgepress.curation.encoders.network_encoder import NetworkEncoder
 from edgepress.curation.encoders.request import Request
 from edgepress.errors import UserError, nearest
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
-from edgepress.training import machine
 
 
 class Params(Config):
@@ -30,27 +29,13 @@ class Params(Config):
     """Images per forward pass."""
 
 
-def encode(request: Request, *, params: Params) -> npt.NDArray[np.float32]:
-    """Return pooled features [N, D] of the request's images."""
+def fit(request: Request, *, params: Params) -> NetworkEncoder:
+    """Return the model with its published weights, or with random ones of the request's seed."""
     import timm
 
-    known = timm.list_models()
-    if params.model.split(".")[0] not in known:
-        raise UserError(
-            f"embed.model: timm has no model {params.model!r}{nearest(params.model, known)}"
-        )
     torch.manual_seed(request.seed)
-    try:
-        network = timm.create_model(params.model, pretrained=params.pretrained, num_classes=0)
-    except Exception as error:
-        if not params.pretrained:
-            raise
-        raise UserError(
-            f"embed.model: the pretrained weights of {params.model!r} cannot be had: "
-            f"{type(error).__name__}: {error}; connect to the model hub, fill its cache, or use "
-            "method: rotation or precomputed"
-        ) from None
-    config = timm.data.resolve_data_config({}, model=network)
+    model = _create(params, pretrained=params.pretrained)
+    config = timm.data.resolve_data_config({}, model=model)
     spec = InputSpec(
         height=params.side,
         width=params.side,
@@ -59,10 +44,31 @@ def encode(request: Request, *, params: Params) -> npt.NDArray[np.float32]:
         std=tuple(config["std"]),
         resize="bicubic",
     )
-    on = machine.device()
-    network = machine.place(network, on).eval()
-    parts = []
-    with torch.inference_mode():
-        for batch in request.images.batches(spec, params.batch):
-            parts.append(network(torch.from_numpy(batch).to(on)).float().cpu().numpy())
-    return np.concatenate(parts)
+    return NetworkEncoder(model, spec, params.batch)
+
+
+def network(params: Params, channels: int) -> nn.Module:
+    """Return the model's network with fresh weights; timm's take three channels."""
+    assert channels == 3
+    return _create(params, pretrained=False)
+
+
+def _create(params: Params, *, pretrained: bool) -> nn.Module:
+    import timm
+
+    known = timm.list_models()
+    if params.model.split(".")[0] not in known:
+        raise UserError(
+            f"embed.model: timm has no model {params.model!r}{nearest(params.model, known)}"
+        )
+    try:
+        model: nn.Module = timm.create_model(params.model, pretrained=pretrained, num_classes=0)
+    except Exception as error:
+        if not pretrained:
+            raise
+        raise UserError(
+            f"embed.model: the pretrained weights of {params.model!r} cannot be had: "
+            f"{type(error).__name__}: {error}; connect to the model hub, fill its cache, or use "
+            "method: rotation or precomputed"
+        ) from None
+    return model

@@ -39,7 +39,7 @@ def test_open_returns_what_create_wrote(tmp_path: Path, dtype: type) -> None:
         (2, [], "0 vectors for 2 ids"),
         (8, [_batches()[0], _batches(np.float32)[1]], "row 3: float32"),
         (4, [np.ones((4, 4))], "got float64"),
-        (2, [np.array([[1, 2], [3, np.nan]], np.float32)], "row 1: not finite"),
+        (2, [np.array([[1, 2], [3, np.nan]], np.float32)], "vector of image '1' is not finite"),
     ],
 )
 def test_create_refuses_and_leaves_no_record_when_rows_are_wrong(

@@ -17,8 +17,8 @@ SPEC = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
 def _encode(manifest: Path, embeddings: Path, ids: Path) -> np.ndarray:
     raw = {"method": "precomputed", "embeddings": str(embeddings), "ids": str(ids)}
     method = resolve("curation.encoders", raw, "params.yaml", "embed")
-    matrix: np.ndarray = method(Request(ImageSet.open(manifest, "train"), SPEC, 0))
-    return matrix
+    images = ImageSet.open(manifest, "train")
+    return np.concatenate(list(method(Request(images, SPEC, 0)).embed(images)))
 
 
 @pytest.fixture

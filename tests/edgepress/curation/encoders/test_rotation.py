@@ -29,8 +29,8 @@ SPEC = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
 def _encode(manifest: Path, spec: InputSpec = SPEC, **changes: object) -> np.ndarray:
     images = ImageSet.open(manifest, "train")
     method = resolve("curation.encoders", {**METHOD, **changes}, "params.yaml", "embed")
-    matrix: np.ndarray = method(Request(images, spec, 0))
-    return matrix
+    encoder = method(Request(images, spec, 0))
+    return np.concatenate(list(encoder.embed(images)))
 
 
 def test_embeddings_tell_digits_apart_when_trained_without_labels(manifest: Path) -> None:

@@ -18,8 +18,8 @@ METHOD = {"method": "timm", "model": "test_resnet", "pretrained": False, "side":
 def _encode(manifest: Path, **changes: object) -> np.ndarray:
     images = ImageSet.open(manifest, "val")
     method = resolve("curation.encoders", {**METHOD, **changes}, "params.yaml", "embed")
-    matrix: np.ndarray = method(Request(images, SPEC, 0))
-    return matrix
+    encoder = method(Request(images, SPEC, 0))
+    return np.concatenate(list(encoder.embed(images)))
 
 
 def test_features_have_one_row_per_image_when_a_model_is_named(manifest: Path) -> None:
