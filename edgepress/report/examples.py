@@ -27,16 +27,15 @@ def curation(selection: Selection, table: SelectionTable, labels: Mapping[str, s
         total[label] += 1
         kept[label] += bool(stays)
     indices = {f"Concept {found.index}": found.index for found in selection.concepts}
-    concepts = shown(
-        [
-            Concept(
-                name=name,
-                size=found.size + found.duplicates,
-                kept=found.kept,
-                complexity=found.complexity,
-            )
-            for name, found in zip(indices, selection.concepts, strict=True)
-        ]
+    numbers = tuple(
+        Concept(
+            name=name,
+            size=found.size + found.duplicates,
+            kept=found.kept,
+            complexity=found.complexity,
+            duplicates=found.duplicates,
+        )
+        for name, found in zip(indices, selection.concepts, strict=True)
     )
     sides = _Sides(table, labels)
     return Curation(
@@ -49,9 +48,10 @@ def curation(selection: Selection, table: SelectionTable, labels: Mapping[str, s
                 kept_examples=sides.examples(indices[concept.name], kept=True),
                 pruned_examples=sides.examples(indices[concept.name], kept=False),
             )
-            for concept in concepts
+            for concept in shown(numbers)
         ),
         classes=tuple(ClassCount(name, total[name], kept[name]) for name in sorted(total)),
+        numbers=numbers,
     )
 
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgepress.report import words
 from edgepress.report.chain import links
+from edgepress.report.concepts import scatters
 from edgepress.report.conditions import settings
 from edgepress.report.curves import learning_curves
 from edgepress.report.gates import table
@@ -28,6 +29,7 @@ def render(run: Run) -> str:
             graph=lay_out(run.stages),
             curves=learning_curves(run.models),
             links=links(run),
+            scatters=scatters(run.curation),
             gates=table(run.targets),
             tradeoff={"axes": AXES, "points": points(run.targets)},
             measured=measured,

@@ -91,10 +91,13 @@ class Concept:
 
     name: str
     size: int
+    """Images in it, duplicates among them."""
     kept: int
     complexity: float | None = None
     kept_examples: tuple[Example, ...] = ()
     pruned_examples: tuple[Example, ...] = ()
+    duplicates: int = 0
+    """Images of it dropped as near-copies before its share was set."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,15 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Curation:
-    """What curation kept; `concepts` are ordered by complexity, highest first."""
+    """What curation kept; `concepts` have examples, ordered by complexity, highest first."""
 
     method: str
     total: int
     kept: int
     concepts: tuple[Concept, ...] = ()
     classes: tuple[ClassCount, ...] = ()
+    numbers: tuple[Concept, ...] = ()
+    """Every concept, without examples: `concepts` may leave some out."""
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,8 @@ def pictures() -> tuple[Curation, dict[str, bytes]]:
             )
         )
     classes = tuple(ClassCount(str(digit), 126, 126 - 4 * digit) for digit in range(10))
-    return Curation("concept_complexity", 1260, 1035, tuple(concepts), classes), thumbnails
+    found = tuple(concepts)
+    return Curation("concept_complexity", 1260, 1035, found, classes, found), thumbnails
 
 
 def stages(targets: tuple[TargetRun, ...]) -> tuple[StageRun, ...]:

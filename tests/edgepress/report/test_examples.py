@@ -67,3 +67,4 @@ def test_curation_tells_kept_from_pruned_when_read_from_a_selection() -> None:
     assert only.size == 4
     assert [image.id for image in only.kept_examples] == ["d", "a"]
     assert [image.id for image in only.pruned_examples] == ["c", "b"]
+    assert [(row.size, row.duplicates, row.kept) for row in found.numbers] == [(4, 1, 2)]

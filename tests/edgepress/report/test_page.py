@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,7 @@ def test_names_stay_text_when_they_are_hostile(finished: Run) -> None:
         1,
         (Concept(HOSTILE, 2, 1, 0.5, (example,), (example,)),),
         (ClassCount(HOSTILE, 2, 1),),
+        (Concept(HOSTILE, 2, 1, 0.5), Concept("Concept 1", 1, 1, 0.5)),
     )
     target = finished.targets[0]
     assert target.verdicts is not None
@@ -188,18 +190,51 @@ requestAnimationFrame(probe);
 """
 
 
+CONCEPTS_PROBE = """
+<script>
+const probe = () => {
+  const plots = [...document.querySelectorAll('.concept-chart .plot')];
+  const marks = plots.map((plot) => [...plot.querySelectorAll('.mark-shape')]);
+  if (!marks.length || !marks.every((found) => found.length)) return requestAnimationFrame(probe);
+  const result = { counts: marks.map((found) => found.length) };
+  result.stops = marks[0].filter((mark) => mark.tabIndex === 0).length;
+  const press = (key) => document.activeElement.dispatchEvent(
+    new KeyboardEvent('keydown', { key, bubbles: true }));
+  marks[0][0].focus();
+  press('ArrowRight');
+  press('ArrowRight');
+  press('ArrowLeft');
+  result.place = marks[0].indexOf(document.activeElement);
+  result.spoken = document.activeElement.getAttribute('aria-label');
+  result.tip = document.querySelector('.concept-chart .tip').textContent;
+  press('Escape');
+  result.hidden = document.querySelector('.concept-chart .tip').hidden;
+  result.lines = plots.map((plot) => plot.querySelectorAll('.line').length);
+  document.title = JSON.stringify(result);
+};
+requestAnimationFrame(probe);
+</script>
+"""
+
+
+def probed(page: str, probe: str, folder: Path) -> dict[str, Any]:
+    """Open the page with a script added to it; return what the script leaves in the title."""
+    (folder / "page.html").write_text(page.replace("</body>", probe + "</body>"))
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --dump-dom"
+    command = [str(BROWSER), *flags.split(), "--virtual-time-budget=60000"]
+    command += [f"--user-data-dir={folder / 'profile'}", (folder / "page.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+    assert title is not None
+    loaded: dict[str, Any] = json.loads(title[1].replace("&quot;", '"').replace("&amp;", "&"))
+    return loaded
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_table_sorts_and_chart_draws_the_front_when_used_in_a_browser(
     page: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "page.html").write_text(page.replace("</body>", PROBE + "</body>"))
-    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --dump-dom"
-    command = [str(BROWSER), *flags.split(), "--virtual-time-budget=60000"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "page.html").as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
-    assert title is not None
-    found = json.loads(title[1].replace("&quot;", '"').replace("&amp;", "&"))
+    found = probed(page, PROBE, tmp_path)
     assert found["up"][0] == "x86_64-openvino-int8"
     assert found["up"][-1] == "x86_64-executorch-int8"
     assert found["down"] == found["up"][::-1]
@@ -208,3 +243,25 @@ def test_table_sorts_and_chart_draws_the_front_when_used_in_a_browser(
     assert found["front"] == "x86_64-openvino-int8 x86_64-openvino-fp32"
     assert found["smallest"].split()[0] == "x86_64-litert-int8"
     assert "latency p90" in found["tip"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize(("many", "stops"), [(10, 10), (60, 1)])
+def test_concept_charts_speak_to_pointer_and_keyboard_when_used_in_a_browser(
+    finished: Run, tmp_path: Path, many: int, stops: int
+) -> None:
+    assert finished.curation is not None
+    numbers = tuple(
+        Concept(f"Concept {row}", 1000 + 30 * row, 500 + row, 0.01 * row) for row in range(many)
+    )
+    curation = replace(finished.curation, numbers=numbers)
+    found = probed(render(replace(finished, curation=curation)), CONCEPTS_PROBE, tmp_path)
+    assert found["counts"] == [many, many]
+    assert found["stops"] == stops
+    assert found["place"] == 1
+    assert found["spoken"] == (
+        "Concept 1: concept size 1030 images, kept 501 images, share kept 48.64 %, complexity 0.01"
+    )
+    assert "concept size1\u202f030 images" in found["tip"]
+    assert found["hidden"]
+    assert found["lines"] == [0, 2]
