@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preset": ("edgepress.presets", "show, check and write what a preset changes in params.yaml"),
     "doctor": ("edgepress.devices.doctor", "say which exporters, runtimes and devices work here"),
     "report": ("edgepress.report.summary", "print the last run's table of targets and verdicts"),
+    "embed": ("edgepress.embedding.command", "turn images into embeddings, at any scale"),
     "curate": ("edgepress.curation.command", "select the samples worth training on"),
 }
 """Command -> its module, which defines add_arguments(parser) and run(args), and its help line."""

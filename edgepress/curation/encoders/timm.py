@@ -31,9 +31,14 @@ class Params(Config):
 
 def fit(request: Request, *, params: Params) -> NetworkEncoder:
     """Return the model with its published weights, or with random ones of the request's seed."""
+    return open_model(params, request.seed)
+
+
+def open_model(params: Params, seed: int = 0) -> NetworkEncoder:
+    """Return the model with its published weights, or with random ones of the seed."""
     import timm
 
-    torch.manual_seed(request.seed)
+    torch.manual_seed(seed)
     model = _create(params, pretrained=params.pretrained)
     config = timm.data.resolve_data_config({}, model=model)
     spec = InputSpec(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edgepress.data.image_column import image_column
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.sources._names import shards
 from edgepress.errors import UserError
@@ -77,9 +78,10 @@ def _open(file: Path) -> Any:
 def _column(file: Path, params: Params) -> str:
     with _open(file) as opened:
         schema = opened.schema_arrow
-    for name in (params.image, params.label):
-        if name not in schema.names:
-            raise UserError(f"{file}: has no column {name!r}; there are {', '.join(schema.names)}")
+    column = image_column(schema, params.image, file)
+    if params.label not in schema.names:
+        known = ", ".join(schema.names)
+        raise UserError(f"{file}: has no column {params.label!r}; there are {known}")
     kind = schema.field(params.label).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -87,18 +89,7 @@ def _column(file: Path, params: Params) -> str:
         pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
     ):
         raise UserError(f"{file}: column {params.label!r} is {kind}; expected integers or strings")
-    kind = schema.field(params.image).type
-    if _is_bytes(kind):
-        return params.image
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        return f"{params.image}.bytes"
-    raise UserError(
-        f"{file}: column {params.image!r} is {kind}; expected binary, or a struct with `bytes`"
-    )
-
-
-def _is_bytes(kind: Any) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return column
 
 
 def _class_names(file: Path, label: str) -> list[str]:
