@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from edgepress.curation.ray_cluster import connected
@@ -19,10 +20,9 @@ from edgepress.errors import UserError
 
 def embed(job: Job, pending: list[int], address: str | None, workers: int | None) -> Iterator[int]:
     """Embed the pending shards on the cluster; yield the index of each as it is done."""
-    # What goes wrong comes back as an exception; the rest is talk.
+    # Ray warns of what it does itself with an actor's arguments.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    with connected(address, workers):
+    with connected(address, workers), _quiet():
         import ray.data
 
         gpus = int(ray.cluster_resources().get("GPU", 0))
@@ -48,6 +48,17 @@ def embed(job: Job, pending: list[int], address: str | None, workers: int | None
             if isinstance(error.cause, UserError):
                 raise UserError(str(error.cause)) from None
             raise
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back Ray Data's notes on its execution: what goes wrong comes as an exception."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Worker:
