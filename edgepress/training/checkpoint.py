@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from edgepress.training.sgd import Sgd
+
 _PACKAGE = Path(__file__).parent.parent
 _SHAPING_ROOMS = ("backbones", "distillation", "pruning", "training")
 
@@ -46,22 +48,20 @@ class Checkpoint:
         self.folder = folder
         self._path = folder / "checkpoint.safetensors"
 
-    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, at: Position) -> None:
+    def save(self, network: nn.Module, optimizer: Sgd, at: Position) -> None:
         """Replace the checkpoint with the present state."""
         self.folder.mkdir(parents=True, exist_ok=True)
         names: dict[Tensor, str] = {p: name for name, p in network.named_parameters()}
         tensors: dict[str, Tensor] = {}
         for name, tensor in network.state_dict().items():
             tensors[f"network/{name}"] = tensor.detach().cpu().contiguous()
-        for parameter, state in optimizer.state.items():
-            momentum = state.get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum/{names[parameter]}"] = momentum.detach().cpu().contiguous()
+        for parameter, momentum in optimizer.momentum.items():
+            tensors[f"momentum/{names[parameter]}"] = momentum.detach().cpu().contiguous()
         partial = self._path.with_suffix(".partial")
         save_file(tensors, partial, metadata={"position": json.dumps(vars(at))})
         partial.replace(self._path)
 
-    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Position | None:
+    def restore(self, network: nn.Module, optimizer: Sgd) -> Position | None:
         """Load the checkpoint into both and return its position; None without a usable one."""
         try:
             with safe_open(self._path, framework="pt") as file:
@@ -77,7 +77,7 @@ class Checkpoint:
             momentum = tensors.get(f"momentum/{name}")
             if momentum is not None:
                 kept = torch.empty_like(parameter).copy_(momentum)
-                optimizer.state[parameter]["momentum_buffer"] = kept
+                optimizer.momentum[parameter] = kept
         return Position(**position)
 
     def clear(self) -> None:

@@ -24,6 +24,7 @@ from edgepress.training import machine
 from edgepress.training.augment import Augment, augment
 from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.examples import Examples, Normalise
+from edgepress.training.sgd import Sgd
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +94,7 @@ class _Run:
         if recipe.compile:
             self.called = cast(nn.Module, torch.compile(self.network))
         self.normalise = Normalise(job.train.spec, self.device)
-        self.optimizer = torch.optim.SGD(
-            _groups(self.network, recipe.weight_decay), lr=0.0, momentum=0.9, nesterov=True
-        )
+        self.optimizer = Sgd(self.network, recipe.weight_decay)
         self.batch = min(recipe.batch, len(job.train))
         self.steps = max(1, len(job.train) // self.batch)
         self.total = self.steps * recipe.epochs
@@ -134,8 +133,6 @@ class _Run:
     def _step(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         job, step = self.job, self.at.step
         rate = self.recipe.learning_rate * _one_cycle((step + 1) / self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         generator = torch.Generator().manual_seed((job.seed << 32) + step)
         images = job.train.images(rows).to(self.device, non_blocking=True)
         images = augment(images, self.recipe.augment, generator)
@@ -144,9 +141,9 @@ class _Run:
         batch = Batch(inputs, labels, torch.from_numpy(rows))
         with machine.autocast(self.recipe.precision, self.device):
             loss, logits = self.objective(self.called, batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.optimizer.step(rate)
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def _collect(self, losses: Tensor, correct: Tensor) -> None:
@@ -206,12 +203,3 @@ def _one_cycle(done: float) -> float:
     if done < WARMUP:
         return done / WARMUP
     return 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))
-
-
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    matrices = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]

@@ -14,6 +14,7 @@ from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Examples, Normalise
 from edgepress.training.loop import Job
+from edgepress.training.sgd import Sgd
 
 Digits = tuple[Examples, Examples]
 RECIPE = {
@@ -102,7 +103,7 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
 
 def test_checkpoint_is_ignored_when_its_file_is_truncated(digits: Digits, tmp_path: Path) -> None:
     network = _network()
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    optimizer = Sgd(network, 0.0)
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save(network, optimizer, checkpoints.Position(3, [], 0.0, 0, 0))
     assert checkpoint.restore(network, optimizer) is not None
