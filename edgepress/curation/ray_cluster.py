@@ -66,18 +66,28 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         if address is not None:
             _knock(address)
         ray.init(**options)
-    except (OSError, RuntimeError, ValueError) as error:
-        clause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"--address {address}: no Ray cluster answers ({clause}); start one with "
-            "`ray start --head`, or name the HOST:PORT it prints"
-        ) from None
+    except Exception as error:  # Ray raises plain ones where its processes do not come up in time
+        ray.shutdown()
+        raise _refusal(address, error) from None
     try:
         # A span is lost with its machine, not with its error: those are the user's to see.
         remote = ray.remote(num_cpus=1, max_retries=3)(_call)
         yield Cluster(int(ray.cluster_resources().get("CPU", 1)), remote)
     finally:
         ray.shutdown()
+
+
+def _refusal(address: str | None, error: Exception) -> UserError:
+    clause = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if address is None:
+        return UserError(
+            f"--engine ray: Ray does not start on this machine ({clause}); try again when it is "
+            "less busy, or use --engine local"
+        )
+    return UserError(
+        f"--address {address}: no Ray cluster answers ({clause}); start one with "
+        "`ray start --head`, or name the HOST:PORT it prints"
+    )
 
 
 def _knock(address: str) -> None:
