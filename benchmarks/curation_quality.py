@@ -1,6 +1,6 @@
 """Accuracy on CIFAR-10 after pruning by every method, at equal training steps.
 
-Run: python benchmarks/curation_quality.py FOLDER [--train 10000 --steps 600 --seeds 0 1 2 ...]
+Run: python benchmarks/curation_quality.py FOLDER [--train 50000 --steps 600 --seeds 0 1 2 ...]
 FOLDER holds train.parquet and test.parquet (columns image, label). Every run appends one line to
 --results and is not repeated; the table and the plot are made from the lines there are.
 """
@@ -180,6 +180,30 @@ def table(results: list[dict[str, Any]], fractions: list[float]) -> str:
     return "\n".join(lines)
 
 
+def differences(results: list[dict[str, Any]], fractions: list[float], base: str) -> str:
+    """Return a Markdown table of accuracy less that of `base` at the same seed, in points."""
+    lines = [f"| less {base} | " + " | ".join(f"{fraction:.0%}" for fraction in fractions) + " |"]
+    lines.append("|---|" + "---|" * len(fractions))
+    for method in [method for method in [*METHODS, "all"] if method != base]:
+        cells = [_difference(results, method, base, fraction) for fraction in fractions]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _difference(results: list[dict[str, Any]], method: str, base: str, keep: float) -> str:
+    mine = _by_seed(results, method, 1.0 if method == "all" else keep)
+    other = _by_seed(results, base, keep)
+    found = [mine[seed] - other[seed] for seed in mine.keys() & other.keys()]
+    if len(found) < 2:
+        return "-"
+    return f"{100 * statistics.mean(found):+.2f} ± {100 * _half(found):.2f}"
+
+
+def _by_seed(results: list[dict[str, Any]], method: str, keep: float) -> dict[int, float]:
+    wanted = [r for r in results if r["method"] == method and r["keep"] == keep]
+    return {r["seed"]: r["accuracy"] for r in wanted}
+
+
 def _cell(results: list[dict[str, Any]], method: str, keep: float) -> str:
     mean, half, count = interval(results, method, keep)
     return f"{100 * mean:.2f} ± {100 * half:.2f} ({count})" if count else "-"
@@ -187,11 +211,15 @@ def _cell(results: list[dict[str, Any]], method: str, keep: float) -> str:
 
 def interval(results: list[dict[str, Any]], method: str, keep: float) -> tuple[float, float, int]:
     """Return mean accuracy, half its 95 % interval (nan for one run), and the number of runs."""
-    found = [r["accuracy"] for r in results if r["method"] == method and r["keep"] == keep]
+    found = list(_by_seed(results, method, keep).values())
     if len(found) < 2:
         return (found or [math.nan])[0], math.nan, len(found)
-    spread = statistics.stdev(found) / math.sqrt(len(found))
-    return statistics.mean(found), T95.get(len(found) - 1, 1.96) * spread, len(found)
+    return statistics.mean(found), _half(found), len(found)
+
+
+def _half(values: list[float]) -> float:
+    """Return half the 95 % interval of the mean, by Student's t."""
+    return T95.get(len(values) - 1, 1.96) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def plot(results: list[dict[str, Any]], fractions: list[float], path: Path) -> None:
@@ -200,8 +228,9 @@ def plot(results: list[dict[str, Any]], fractions: list[float], path: Path) -> N
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    for method in METHODS:
-        points = [(f, *interval(results, method, f)) for f in fractions]
+    for place, method in enumerate(METHODS):
+        aside = 0.005 * (place - len(METHODS) / 2)  # so that whiskers do not hide each other
+        points = [(f + aside, *interval(results, method, f)) for f in fractions]
         points = [point for point in points if point[3]]
         if points:
             share, mean, half, _ = zip(*points, strict=True)
@@ -223,10 +252,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("folder", nargs="?", type=Path)
-    add("--train", type=int, default=10_000, help="training images, chosen by id hash")
+    add("--train", type=int, default=50_000, help="training images, chosen by id hash")
     add("--steps", type=int, default=600)
     add("--width", type=int, default=16, help="channels of the network's first stage")
-    add("--epochs", type=int, default=10, help="of the rotation encoder")
+    add("--epochs", type=int, default=2, help="of the rotation encoder")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--fractions", type=float, nargs="+", default=[0.2, 0.3, 0.5, 0.7])
     add("--methods", nargs="+", default=["all", *METHODS])
@@ -238,6 +267,7 @@ def main() -> None:
         return
     results = _run(arguments)
     print(table(results, arguments.fractions))
+    print(differences(results, arguments.fractions, "random"))
     plot(results, arguments.fractions, arguments.plot)
 
 
