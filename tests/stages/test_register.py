@@ -12,6 +12,8 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from edgepress.errors import UserError
 from stages import register, tracking
@@ -24,22 +26,77 @@ FAILED = "x86_64-onnxruntime-int8"
 AWAY = "jetson-tensorrt-fp32"
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", autouse=True)
+def _unsynced() -> Iterator[None]:
+    """Let SQLite not wait for the disk: tests kill processes here, none cuts the power."""
+
+    def relax(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", relax)
+    yield
+    event.remove(Engine, "connect", relax)
+
+
+@pytest.fixture(scope="module")
+def empty_store(_unsynced: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite store with its tables; making them takes longer than any test."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 
+def open_in(root: Path, store: Path) -> None:
+    """Give a run a store; MLflow keeps one open by its address, so each run needs its own."""
+    shutil.copy(store, root / "mlflow.db")
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["register"]["tracking_uri"] = f"sqlite:///{root}/mlflow.db"
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
 @pytest.fixture
 def run(finished: Path, empty_store: Path) -> Iterator[Path]:
-    shutil.copy(empty_store, finished / "mlflow.db")
-    # MLflow keeps a store open by its address, so each test needs an address of its own.
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    params["register"]["tracking_uri"] = f"sqlite:///{finished}/mlflow.db"
-    Path("params.yaml").write_text(yaml.safe_dump(params))
+    """A finished run and an empty store."""
+    open_in(finished, empty_store)
     yield finished
+    mlflow.set_tracking_uri("")
+
+
+@pytest.fixture(scope="module")
+def registered_once(
+    finished_once: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Register the run once, for tests that look at it or go on from it."""
+    root = tmp_path_factory.mktemp("registered") / "run"
+    shutil.copytree(finished_once, root)
+    open_in(root, empty_store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        go()
+    return root
+
+
+@pytest.fixture
+def registered(registered_once: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The registered run itself: to look at only."""
+    monkeypatch.chdir(registered_once)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    mlflow.set_tracking_uri(f"sqlite:///{registered_once}/mlflow.db")
+    yield registered_once
+    mlflow.set_tracking_uri("")
+
+
+@pytest.fixture
+def continued(
+    registered_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of the registered run, to register again; files of versions stay where they were."""
+    root = tmp_path / "run"
+    shutil.copytree(registered_once, root)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+    yield root
     mlflow.set_tracking_uri("")
 
 
@@ -48,7 +105,11 @@ def go() -> dict[str, Any]:
     stage = Stage("register")
     register.work(stage)
     stage.finish()
-    text = Path("data/registered/registered.json").read_text(encoding="utf-8")
+    return targets_of(Path())
+
+
+def targets_of(root: Path) -> dict[str, Any]:
+    text = (root / "data/registered/registered.json").read_text(encoding="utf-8")
     return dict(json.loads(text)["targets"])
 
 
@@ -64,8 +125,8 @@ def versions(key: str) -> list[Any]:
     return list(client().search_model_versions(f"name = 'digits.{key}'"))
 
 
-def test_aliases_follow_the_verdict_when_targets_are_registered(run: Path) -> None:
-    targets = go()
+def test_aliases_follow_the_verdict_when_targets_are_registered(registered: Path) -> None:
+    targets = targets_of(registered)
     assert targets[PASSED]["aliases"] == {"candidate": "1", "champion": "1"}
     assert targets[FAILED]["aliases"] == {"candidate": "1"}
     assert targets[AWAY]["aliases"] == {"candidate": "1"}
@@ -83,10 +144,9 @@ def test_aliases_follow_the_verdict_when_targets_are_registered(run: Path) -> No
     assert (metrics["created"], metrics["promoted"], metrics["registered"]) == (3, 1, 3)
 
 
-def test_champion_downloads_whole_when_asked_for_by_alias(run: Path) -> None:
-    go()
+def test_champion_downloads_whole_when_asked_for_by_alias(registered: Path) -> None:
     place = Path(mlflow.artifacts.download_artifacts(f"models:/digits.{PASSED}@champion"))
-    original = run / "data/exported" / PASSED / "model.onnx"
+    original = registered / "data/exported" / PASSED / "model.onnx"
     assert (place / "model.onnx").read_bytes() == original.read_bytes()
     names = {path.name for path in place.iterdir()}
     assert {"exported.json", "measurement.json", "verdicts.json", "card.md", "MLmodel"} <= names
@@ -95,13 +155,13 @@ def test_champion_downloads_whole_when_asked_for_by_alias(run: Path) -> None:
     assert info.signature.outputs.inputs[0].shape == (1, 2)
 
 
-def test_logged_model_holds_hardware_metrics_and_lineage_when_registered(run: Path) -> None:
-    targets = go()
+def test_logged_model_holds_hardware_metrics_and_lineage_when_registered(registered: Path) -> None:
+    targets = targets_of(registered)
     model = client().get_logged_model(targets[FAILED]["model_id"])
     metrics = {metric.key: metric for metric in model.metrics}
     assert metrics["latency_ms.p50"].value == pytest.approx(0.4)
     assert metrics["speedup.low"].value == pytest.approx(0.72)
-    manifest = json.loads((run / "data/manifest/manifest.json").read_text())
+    manifest = json.loads((registered / "data/manifest/manifest.json").read_text())
     assert metrics["accuracy"].dataset_digest == manifest["table_sha256"][:32]
     assert metrics["accuracy"].dataset_name == "digits"
     assert model.params["precision"] == "int8"
@@ -115,8 +175,7 @@ def test_logged_model_holds_hardware_metrics_and_lineage_when_registered(run: Pa
     assert {each.name for each in found} == {PASSED, FAILED}
 
 
-def test_runs_hold_params_metrics_and_curves_when_stages_ran(run: Path) -> None:
-    go()
+def test_runs_hold_params_metrics_and_curves_when_stages_ran(registered: Path) -> None:
     found = client().search_runs([experiment()], "tags.stage = 'train'")
     assert len(found) == 1
     train = found[0]
@@ -142,21 +201,19 @@ def test_nothing_is_made_twice_when_the_same_content_comes_again(run: Path) -> N
 
 
 def test_only_stages_that_ran_get_a_run_when_the_pipeline_ran_again(
-    run: Path, remeasure: Remeasure
+    continued: Path, remeasure: Remeasure
 ) -> None:
-    go()
     before = len(client().search_runs([experiment()]))
-    remeasure(run, PASSED, "pass", p50=0.3)
+    remeasure(continued, PASSED, "pass", p50=0.3)
     go()
     # The new parent and the one execution of validate.
     assert len(client().search_runs([experiment()])) == before + 2
 
 
 def test_champion_becomes_previous_when_a_new_version_passes(
-    run: Path, remeasure: Remeasure
+    continued: Path, remeasure: Remeasure
 ) -> None:
-    go()
-    remeasure(run, PASSED, "pass", p50=0.3)
+    remeasure(continued, PASSED, "pass", p50=0.3)
     target = go()[PASSED]
     assert target["aliases"] == {"candidate": "2", "champion": "2", "previous": "1"}
     moves = [(move["alias"], move["from"], move["to"]) for move in target["audit"]]
@@ -172,10 +229,9 @@ def test_champion_becomes_previous_when_a_new_version_passes(
 
 @pytest.mark.parametrize("outcome", ["fail", "not-run"])
 def test_champion_stays_when_the_new_version_does_not_pass(
-    run: Path, reexport: Reexport, outcome: str
+    continued: Path, reexport: Reexport, outcome: str
 ) -> None:
-    go()
-    reexport(run, PASSED, outcome, b"other weights")
+    reexport(continued, PASSED, outcome, b"other weights")
     target = go()[PASSED]
     assert target["aliases"] == {"candidate": "2", "champion": "1"}
 
@@ -218,18 +274,16 @@ def test_registration_is_completed_without_doubles_when_killed_half_way(
 
 
 def test_rollback_swaps_and_stays_when_the_same_content_comes_again(
-    run: Path, remeasure: Remeasure
+    continued: Path, remeasure: Remeasure
 ) -> None:
-    go()
-    remeasure(run, PASSED, "pass", p50=0.3)
+    remeasure(continued, PASSED, "pass", p50=0.3)
     go()
     register.rollback(Stage("rollback", PASSED))
     assert client().get_model_version_by_alias(f"digits.{PASSED}", "champion").version == 1
     assert go()[PASSED]["aliases"] == {"candidate": "2", "champion": "1", "previous": "2"}
 
 
-def test_rollback_is_refused_when_there_is_no_previous(run: Path) -> None:
-    go()
+def test_rollback_is_refused_when_there_is_no_previous(registered: Path) -> None:
     with pytest.raises(UserError, match="needs a champion and a previous; it has"):
         register.rollback(Stage("rollback", PASSED))
     with pytest.raises(UserError, match="no such registered model"):
