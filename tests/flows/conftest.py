@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,17 +63,28 @@ export:
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory: ingest, two exports, two validations, a report."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="session")
+def initialized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `dvc init` makes, and the pipeline; tests take copies."""
+    folder = tmp_path_factory.mktemp("initialized")
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "step.py").write_text(STEP)
+    (folder / "params.yaml").write_text(PARAMS)
+    init = [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"]
     # The machine's own DVC settings and site cache stay out of it.
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / ".site"))
-    (tmp_path / "dvc.yaml").write_text(PIPELINE)
-    (tmp_path / "step.py").write_text(STEP)
-    (tmp_path / "params.yaml").write_text(PARAMS)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], check=True)
-    return tmp_path
+    environment = {**os.environ, "DVC_SITE_CACHE_DIR": str(folder / ".site")}
+    subprocess.run(init, cwd=folder, env=environment, check=True)
+    return folder
+
+
+@pytest.fixture
+def project(initialized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: ingest, two exports, two validations, a report."""
+    root = tmp_path / "project"
+    shutil.copytree(initialized, root)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(root / ".site"))
+    return root
 
 
 @pytest.fixture(scope="session")
