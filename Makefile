@@ -67,7 +67,7 @@ ui: setup ## serve MLflow, Prefect and the report on this machine; Ctrl-C stops 
 	@MLFLOW_PORT=$(MLFLOW_PORT) PREFECT_PORT=$(PREFECT_PORT) REPORT_PORT=$(REPORT_PORT) infra/ui.sh $(BIN)
 
 test: setup ## run the tests; TESTS=path picks some
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: setup ## check style, types and who imports whom
 	$(BIN)/ruff check .
