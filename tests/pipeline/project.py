@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dvc.repo import Repo
 
 from edgepress.presets import merge
 
@@ -54,6 +56,16 @@ class Project:
         done = self.run("dvc", "repro", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def stale(self) -> set[str]:
+        """Return the stages of which something of their own changed, as `dvc status` names them."""
+        with contextlib.chdir(self.folder), Repo() as repo:
+            return set(repo.status())
+
+    def copy(self, folder: Path) -> Project:
+        """Return a copy to work on; its registry keeps its files where the original keeps them."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
 
     def params(self) -> dict[str, Any]:
         """Return params.yaml as it stands."""

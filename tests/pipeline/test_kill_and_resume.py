@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgepress.records.record import sha256_folder
-from tests.pipeline.project import Project, copy_project, environment
+from tests.pipeline.project import Project, environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -41,17 +41,16 @@ def _partials(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Everything up to the selection, with a teacher that takes some seconds."""
-    project = copy_project(tmp_path_factory.mktemp("killed"))
+def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Everything up to the slimmed student, with a teacher that takes some seconds."""
+    project = finished.copy(tmp_path_factory.mktemp("killed") / "project")
     recipe = {"epochs": 30, "augment": "shift"}
     project.change(train={"backbone": {"width": 16}, "recipe": recipe})
-    project.repro("curate")
+    project.repro("slim")
     return project
 
 
 def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Project) -> None:
-    project.repro("train")
     expected = _outputs(project, "teacher")
     subprocess.run(["rm", "-rf", str(project.folder / "data" / "teacher")], check=True)
     training = _start(project, "python", "-m", "stages.train")
@@ -81,7 +80,6 @@ def test_outputs_are_the_same_when_a_stage_was_killed_at_any_moment(
         "distill": "student",
         "slim": "slim",
     }
-    project.repro(stage)
     name = outputs[stage]
     ignored = ("docs",) if stage == "check" else ()
     expected = _contents(project.folder / "data" / name, ignored)
@@ -105,6 +103,7 @@ def _contents(folder: Path, ignored: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def test_dvc_carries_on_when_the_whole_run_was_killed(project: Project) -> None:
+    project.change(distill={"recipe": {"epochs": 5}})
     whole = _start(project, "dvc", "repro", "distill")
     time.sleep(6)
     if whole.poll() is None:
