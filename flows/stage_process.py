@@ -145,15 +145,21 @@ def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is not None:
         return
     try:
-        parent = psutil.Process(process.pid)
-        family = [*parent.children(recursive=True), parent]
+        below = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return
-    for one in family:
+    for one in below:
         _signal(one.terminate)
-    _, left = psutil.wait_procs(family, timeout=5)
+    process.terminate()
+    _, left = psutil.wait_procs(below, timeout=5)
     for one in left:
         _signal(one.kill)
+    # Not by psutil: it would take our own child's exit code, and Popen then reports a success.
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _signal(act: Callable[[], None]) -> None:
