@@ -40,10 +40,16 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "random": {"method": "random"},
 }  # fmt: skip
+ENCODER = {
+    "method": "rotation", "width": 24, "batch": 128, "learning_rate": 0.05,
+    "weight_decay": 0.0005, "augment": "shift", "precision": "fp32",
+}  # fmt: skip
 SPEC = {
     "height": 32, "width": 32, "channels": 3,
     "mean": (0.4914, 0.4822, 0.4465), "std": (0.247, 0.2435, 0.2616),
 }  # fmt: skip
+SETTING = ("train", "copies", "steps", "width", "epochs")
+"""Options that runs must share to stand in one table."""
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Two-sided 95 % points of Student's t by degrees of freedom."""
 
@@ -57,8 +63,8 @@ class Images:
     vectors: Any
 
 
-def read(folder: Path, train: int, epochs: int, scratch: Path) -> Images:
-    """Ingest the Parquet files and embed the training images by rotation."""
+def read(folder: Path, setting: dict[str, int], scratch: Path) -> Images:
+    """Ingest the Parquet files, put near-copies among the training images, embed by rotation."""
     from edgepress.curation.encoders.request import Request
     from edgepress.data.images import ImageSet
     from edgepress.data.ingestion import Rules, build_manifest
@@ -72,22 +78,41 @@ def read(folder: Path, train: int, epochs: int, scratch: Path) -> Images:
         manifest.mkdir(parents=True)
         raw = {"method": "parquet", "path": str(folder), "image": "image", "label": "label"}
         source = resolve("data.sources", raw, "benchmark", "source")
-        rules = Rules(split=Fractions(val=0.01, test=0.2), limit=train)
+        rules = Rules(split=Fractions(val=0.01, test=0.2), limit=setting["train"])
         build_manifest(source(manifest), manifest, rules)
     spec = InputSpec(**SPEC)
     sets = {split: ImageSet.open(manifest, split) for split in ("train", "test")}
-    encoder = {
-        "method": "rotation", "width": 24, "epochs": epochs, "batch": 128, "learning_rate": 0.05,
-        "weight_decay": 0.0005, "augment": "shift", "precision": "fp32",
-    }  # fmt: skip
-    if not embeddings.is_file():
-        fit = resolve("curation.encoders", encoder, "benchmark", "embed")
-        encoded = fit(Request(sets["train"], spec, 0)).embed(sets["train"])
-        with embeddings.with_suffix(".part").open("wb") as file:
-            np.save(file, np.concatenate(list(encoded)))
-        embeddings.with_suffix(".part").replace(embeddings)
     pixels = {split: (each.pixels(spec), each.labels) for split, each in sets.items()}
-    return Images(pixels["train"], pixels["test"], np.load(embeddings))
+    train = with_copies(*pixels["train"], setting["copies"])
+    if not embeddings.is_file():
+        raw = {**ENCODER, "epochs": setting["epochs"]}
+        fit = resolve("curation.encoders", raw, "benchmark", "embed")
+        encoder = fit(Request(sets["train"], spec, 0))
+        starts = range(0, len(train[0]), encoder.batch)
+        vectors = [encoder.vectors(train[0][i : i + encoder.batch]) for i in starts]
+        with embeddings.with_suffix(".part").open("wb") as file:
+            np.save(file, np.concatenate(vectors))
+        embeddings.with_suffix(".part").replace(embeddings)
+    return Images(train, pixels["test"], np.load(embeddings))
+
+
+def with_copies(pixels: Any, labels: Any, copies: int) -> tuple[Any, Any]:
+    """Append near-copies of a fifth of the images, few of them copied often, as on the web.
+
+    A copy is moved by up to a pixel, made up to 5 % lighter or darker, and given a little noise.
+    """
+    rng = np.random.default_rng(7)
+    popular = rng.permutation(len(pixels))[: len(pixels) // 5]
+    weights = 1 / (1 + np.arange(len(popular)))
+    picks = rng.choice(popular, copies, p=weights / weights.sum())
+    made = np.empty((copies, *pixels.shape[1:]), np.uint8)
+    for place, pick in enumerate(picks):
+        down, right = rng.integers(0, 3, 2)
+        moved = np.pad(pixels[pick], ((1, 1), (1, 1), (0, 0)), "edge")
+        moved = moved[down : down + pixels.shape[1], right : right + pixels.shape[2]]
+        noise = rng.normal(0, 2, moved.shape)
+        made[place] = np.clip(moved * rng.uniform(0.95, 1.05) + noise, 0, 255)
+    return np.concatenate([pixels, made]), np.concatenate([labels, labels[picks]])
 
 
 def choose(images: Images, method: str, keep: float, seed: int) -> Any:
@@ -253,6 +278,7 @@ def main() -> None:
     add = parser.add_argument
     add("folder", nargs="?", type=Path)
     add("--train", type=int, default=50_000, help="training images, chosen by id hash")
+    add("--copies", type=int, default=0, help="near-copies put among the training images")
     add("--steps", type=int, default=600)
     add("--width", type=int, default=16, help="channels of the network's first stage")
     add("--epochs", type=int, default=2, help="of the rotation encoder")
@@ -274,7 +300,7 @@ def main() -> None:
 def _run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     path: Path = arguments.results
     path.parent.mkdir(parents=True, exist_ok=True)
-    setting = {key: getattr(arguments, key) for key in ("train", "steps", "width", "epochs")}
+    setting = {key: getattr(arguments, key) for key in SETTING}
     lines = path.read_text().splitlines() if path.is_file() else []
     results = [line for line in map(json.loads, lines) if line["setting"] == setting]
     done = {(line["method"], line["keep"], line["seed"]) for line in results}
@@ -287,8 +313,8 @@ def _run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     ]
     if not todo:
         return results
-    scratch = path.parent / f"curation_quality-{arguments.train}-{arguments.epochs}"
-    images = read(arguments.folder, arguments.train, arguments.epochs, scratch)
+    name = "-".join(str(setting[key]) for key in ("train", "copies", "epochs"))
+    images = read(arguments.folder, setting, path.parent / f"curation_quality-{name}")
     for method, keep, seed in todo:
         began = time.monotonic()
         rows = choose(images, method, keep, seed)
