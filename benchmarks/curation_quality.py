@@ -22,7 +22,7 @@ import numpy as np
 
 CONCEPTS = {"concepts": 100, "passes": 2}
 SHARED = {
-    "deduplicate": 0.99, "duplicate_kept": "farthest", "floor": 1, "class_floor": 0,
+    "duplicate_kept": "farthest", "floor": 1, "class_floor": 0,
     "order": "hard",
 }  # fmt: skip
 METHODS: dict[str, dict[str, Any]] = {
@@ -48,7 +48,7 @@ SPEC = {
     "height": 32, "width": 32, "channels": 3,
     "mean": (0.4914, 0.4822, 0.4465), "std": (0.247, 0.2435, 0.2616),
 }  # fmt: skip
-SETTING = ("train", "copies", "steps", "width", "epochs")
+SETTING = ("train", "copies", "deduplicate", "steps", "width", "epochs")
 """Options that runs must share to stand in one table."""
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Two-sided 95 % points of Student's t by degrees of freedom."""
@@ -115,13 +115,16 @@ def with_copies(pixels: Any, labels: Any, copies: int) -> tuple[Any, Any]:
     return np.concatenate([pixels, made]), np.concatenate([labels, labels[picks]])
 
 
-def choose(images: Images, method: str, keep: float, seed: int) -> Any:
+def choose(images: Images, method: str, keep: float, deduplicate: float, seed: int) -> Any:
     """Return the rows of the training images to keep."""
     from edgepress.curation.curate import prune
 
     if method == "all":
         return np.arange(len(images.vectors))
-    return np.flatnonzero(prune(images.vectors, {"keep": keep, **METHODS[method]}, seed))
+    params = {"keep": keep, **METHODS[method]}
+    if "floor" in params:
+        params["deduplicate"] = deduplicate
+    return np.flatnonzero(prune(images.vectors, params, seed))
 
 
 def accuracy(images: Images, rows: Any, steps: int, width: int, seed: int) -> float:
@@ -279,6 +282,7 @@ def main() -> None:
     add("folder", nargs="?", type=Path)
     add("--train", type=int, default=50_000, help="training images, chosen by id hash")
     add("--copies", type=int, default=0, help="near-copies put among the training images")
+    add("--deduplicate", type=float, default=0.99, help="cosine above which images are copies")
     add("--steps", type=int, default=600)
     add("--width", type=int, default=16, help="channels of the network's first stage")
     add("--epochs", type=int, default=2, help="of the rotation encoder")
@@ -317,7 +321,7 @@ def _run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     images = read(arguments.folder, setting, path.parent / f"curation_quality-{name}")
     for method, keep, seed in todo:
         began = time.monotonic()
-        rows = choose(images, method, keep, seed)
+        rows = choose(images, method, keep, arguments.deduplicate, seed)
         score = accuracy(images, rows, arguments.steps, arguments.width, seed)
         line = {
             "method": method, "keep": keep, "seed": seed, "accuracy": score, "rows": len(rows),
