@@ -28,8 +28,8 @@ SMALL = {
     "distill": {"backbone": {"width": 8}, "recipe": {"epochs": 4}},
     "slim": {"round_to": 2, "epochs": 2},
     "quantize": {"int8": {"images": 32}},
-    "validate": {"runs": 400},
-    "gates": {"max_accuracy_drop_points": 20.0, "min_cosine": {"int8": 0.9}},
+    "validate": {"runs": 4000},
+    "gates": {"max_accuracy_drop_points": 20.0, "min_cosine": {"int8": 0.9}, "max_p99_ms": 500.0},
 }
 
 
