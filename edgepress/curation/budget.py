@@ -37,7 +37,7 @@ class Pruned(Clustered):
     """Rows every concept keeps at least (all it has, where that is fewer)."""
     class_floor: int = Field(ge=0)
     """Rows every labelled class keeps at least, wherever they lie; 0 needs no labels."""
-    deduplicate: float | None = Field(ge=-1, le=1)
+    deduplicate: float | None = Field(ge=0, le=1)
     """Cosine above which two rows of a concept are the same; null keeps duplicates."""
     duplicate_kept: Preferred
     """Which of two duplicates stays: the one nearest to its centroid or the farthest from it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from edgepress.curation import deduplicate, kmeans
+from edgepress.curation import deduplicate, floors, kmeans
 from edgepress.curation.blocks import Floats
 from edgepress.curation.budget import Pruned, budget, concepts
 from edgepress.curation.complexity import spread
+from edgepress.curation.deduplicate import by_echo
 from edgepress.curation.job import Job
 from edgepress.curation.kmeans import Assigned
 from edgepress.curation.rows import RowFile
@@ -24,11 +25,12 @@ class Concepts:
         most = job.rows - budget(job.rows, params.keep)
         centroids = kmeans.cluster(job, count, params.passes)
         self.alive: RowFile | None = None
-        if params.deduplicate is not None:
+        if params.deduplicate is not None and most > 0:
             first = kmeans.assign(job, centroids, "first")
             sizes, _ = spread(first, count)
             echo = deduplicate.echoes(job, first, sizes, params.duplicate_kept)
             self.alive = deduplicate.survivors(job, echo, params.deduplicate, most)
+            floors.revive(job, self.alive, by_echo(echo, descending=False), params.class_floor)
             centroids = kmeans.refine(job, centroids, "survivors", params.passes, self.alive)
         self.centroids: Floats = centroids
         self.assigned: Assigned = kmeans.assign(job, centroids, "final")

@@ -1,14 +1,16 @@
-"""Semantic de-duplication: inside a concept, drop rows that are nearly the same as one kept before.
+"""Semantic de-duplication: inside a concept, drop rows that are nearly the same as one before.
 
 https://arxiv.org/abs/2303.09540. The rows of a concept are lined up by distance to the centroid; a
-row is a duplicate when one ahead of it is closer than the threshold.
+row is a duplicate when one ahead of it, itself a duplicate or not, is closer than the threshold.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -55,17 +57,17 @@ class Echoes:
     """Concepts that are left for later."""
 
     def __call__(self, first: int, last: int) -> tuple[Ints, Floats]:
-        """Return row numbers and cosines (0 or more) of the rows of concepts first..last."""
-        begin, end = int(self.grouped.starts[first]), int(self.grouped.starts[last])
-        row = self.grouped.row.read(begin, end)
-        echo = np.zeros(end - begin, np.float32)
-        for concept in set(range(first, last)) - self.skip:
+        """Return row numbers and cosines, 0 to 1, of the rows of concepts first..last."""
+        rows, echoes = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+        for concept in sorted(set(range(first, last)) - self.skip):
             start, stop = (int(place) for place in self.grouped.starts[concept : concept + 2])
-            line = start + self._line(row[start - begin : stop - begin], start, stop)
+            row = self.grouped.row.read(start, stop)
+            line = self._line(row, start, stop)
             for cut in range(0, len(line), WINDOW):
                 part = line[cut : cut + WINDOW]
-                echo[part - begin] = echo_of(self.grouped.shards, part)
-        return row, echo
+                rows.append(row[part])
+                echoes.append(echo_of(self.grouped.shards, start + part))
+        return np.concatenate(rows), np.concatenate(echoes)
 
     def _line(self, row: Ints, start: int, stop: int) -> Ints:
         """Return the places of a concept's rows in order of preference; of equals the first row."""
@@ -90,14 +92,26 @@ def echoes(
         grouped = group(job, assigned, sizes)
         large = np.flatnonzero(sizes > WINDOW) if split else np.zeros(0, np.int64)
         task = Echoes(grouped, preferred, frozenset(large.tolist()))
-        job.run("echo", task, {}, merge, count=len(sizes))
-        for concept in large.tolist():
-            _split(job, grouped, concept, preferred, found)
-        job.work.forget("group", "grouped.raw", "grouped-row.rows", "grouped-distance.rows")
+        work: list[Callable[[], None]] = [
+            partial(job.run, "echo", task, {}, merge, count=len(sizes)),
+            *(partial(_split, job, grouped, each, preferred, found) for each in large.tolist()),
+        ]
+        _each_once(job, "echo-parts", work)
+        job.work.forget("grouped.raw", "grouped-row.rows", "grouped-distance.rows")
+        job.work.forget("group", "echo-parts")
         return {"done": np.ones(1, np.bool_)}
 
     job.work.step("echo-done", whole)
     return found
+
+
+def _each_once(job: Job, name: str, tasks: Sequence[Callable[[], None]]) -> None:
+    """Run, in order, the tasks that an earlier run did not finish."""
+    done = (job.work.load(name) or {"done": np.zeros(len(tasks), np.bool_)})["done"]
+    for index in np.flatnonzero(~done).tolist():
+        tasks[index]()
+        done[index] = True
+        job.work.save(name, {"done": done})
 
 
 def _split(job: Job, grouped: Grouped, concept: int, preferred: Preferred, found: RowFile) -> None:
@@ -186,7 +200,7 @@ def group(job: Job, assigned: Assigned, sizes: Ints) -> Grouped:
             row.scatter(place, start + order)
             distance.scatter(place, assigned.distance.read(start, stop)[order])
             state["row"][0] = stop
-            if time.monotonic() - last >= job.work.every:
+            if time.monotonic() - last >= job.work.every or stop == job.rows:
                 job.work.save("group", state)
                 last = time.monotonic()
     shape = (job.rows, job.shards.width)
@@ -204,7 +218,7 @@ def _places(concept: npt.NDArray[np.int32], place: Ints) -> tuple[Ints, Ints]:
 
 
 def echo_of(shards: Shards, line: Ints) -> Floats:
-    """Return each row's highest cosine, 0 or more, to a row before it in `line`, float32 [n]."""
+    """Return each row's highest cosine, 0 to 1, to a row before it in `line`, float32 [n]."""
     rows = np.empty((len(line), shards.width), np.float32)
     order = np.argsort(line)
     done = 0
@@ -218,5 +232,5 @@ def echo_of(shards: Shards, line: Ints) -> Floats:
         best = ((behind @ behind.T) * before).max(axis=1)
         for ahead in range(0, start, BLOCK):
             np.maximum(best, (behind @ rows[ahead : ahead + BLOCK].T).max(axis=1), out=best)
-        echo[start : start + BLOCK] = np.maximum(best, 0.0)
+        echo[start : start + BLOCK] = np.clip(best, 0.0, 1.0)
     return echo

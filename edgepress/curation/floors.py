@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from edgepress.curation.job import Job
 from edgepress.curation.rows import CHUNK, RowFile
 from edgepress.curation.select import Groups, Ints, Rank, choose
+
+
+def revive(job: Job, alive: RowFile, rank: Rank, per_class: int) -> None:
+    """Give back, in order of rank, duplicates of classes that have under `per_class` rows alive.
+
+    A class of fewer rows than that gets all of them back.
+    """
+    if per_class == 0 or job.classes is None:
+        return
+    label = _labels(job)
+    total, living = (_sizes(job, Groups(label, job.rows, part)) for part in (None, alive))
+    dropped = job.work.rows("dropped", np.uint8, job.rows)
+    for start, flags in alive.chunks():
+        dropped.write(start, 1 - flags)
+    wanted = np.maximum(np.minimum(total, per_class) - living, 0)
+    choose(Groups(label, job.rows, dropped), rank, wanted, _marker(alive))
 
 
 def reserve(
@@ -19,22 +37,37 @@ def reserve(
     held = np.zeros(concepts, np.int64)
     if per_class == 0 or job.classes is None:
         return None, held
-    label = job.work.rows("class", np.int32, job.rows)
-    label.write(0, job.classes)
-    by_class = Groups(label, job.rows, groups.taking_part)
-    sizes = np.zeros(int(job.classes.max()) + 1, np.int64)
-    for _, group, _ in by_class.chunks():
-        sizes += np.bincount(group, minlength=len(sizes))
+    by_class = Groups(_labels(job), job.rows, groups.taking_part)
     reserved = job.work.rows("reserved", np.uint8, job.rows)
     reserved.fill(0)
-
-    def mark(start: int, places: Ints) -> None:
-        flags = reserved.read(start, min(start + CHUNK, job.rows))
-        flags[places] = 1
-        reserved.write(start, flags)
-
-    choose(by_class, rank, np.minimum(sizes, per_class), mark)
+    quota = np.minimum(_sizes(job, by_class), per_class)
+    choose(by_class, rank, quota, _marker(reserved))
     for start, group, places in groups.chunks():
         flags = reserved.read(start, min(start + CHUNK, job.rows))[places]
         held += np.bincount(group[flags != 0], minlength=concepts)
     return reserved, held
+
+
+def _labels(job: Job) -> RowFile:
+    label = job.work.rows("class", np.int64, job.rows)
+    label.write(0, np.asarray(job.classes))
+    return label
+
+
+def _sizes(job: Job, by_class: Groups) -> Ints:
+    """Return the rows of every class that take part, int64 [classes]."""
+    sizes = np.zeros(int(np.asarray(job.classes).max()) + 1, np.int64)
+    for _, group, _ in by_class.chunks():
+        sizes += np.bincount(group, minlength=len(sizes))
+    return sizes
+
+
+def _marker(column: RowFile) -> Callable[[int, Ints], None]:
+    """Return what sets the flags of places, given the first row they count from."""
+
+    def mark(start: int, places: Ints) -> None:
+        flags = column.read(start, min(start + CHUNK, column.rows))
+        flags[places] = 1
+        column.write(start, flags)
+
+    return mark

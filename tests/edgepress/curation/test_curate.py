@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from edgepress.curation import deduplicate
 from edgepress.curation.curate import prune
 from edgepress.curation.engine import Local
 from edgepress.curation.work import Work
@@ -122,8 +123,13 @@ def _killed(run: Run, params: Any, path: Path, log: Path, after: int) -> None:
 
 
 def test_run_goes_on_and_ends_the_same_when_killed_in_every_pass(
-    tmp_path: Path, run: Run, vectors: Vectors, complexity: dict[str, Any]
+    tmp_path: Path,
+    run: Run,
+    vectors: Vectors,
+    complexity: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(deduplicate, "WINDOW", 3_330)  # so that a few concepts are split
     path = tmp_path / "v.npy"
     np.save(path, vectors(40_000))
     expected = run(complexity, [path])
@@ -141,7 +147,8 @@ def test_run_goes_on_and_ends_the_same_when_killed_in_every_pass(
         deaths += 1
         assert deaths < 200
     places = log.read_text().split()
-    for name in ("settle-0", "lloyd-0", "first", "group", "echo", "survivors", "final"):
+    passes = ("settle-0", "lloyd-0", "first", "group", "echo", "split", "echo-parts", "survivors")
+    for name in (*passes, "final"):
         assert any(place.startswith(name) for place in places), name
     assert (tmp_path / "out" / "selection.parquet").read_bytes() == expected[1]
     assert not list((tmp_path / "scratch").iterdir())
@@ -194,6 +201,27 @@ def test_class_floor_keeps_rows_of_every_class_and_the_hardest_of_them(
     assert (without & (classes == 1)).sum() < 30
     assert (kept & (classes == 1)).sum() == 30
     assert (kept & (classes == 2)).sum() == 3
+
+
+@pytest.mark.parametrize(("floor", "expected"), [(20, 20), (100, 40)])
+def test_class_floor_is_met_when_the_whole_class_copies_another(
+    vectors: Vectors, complexity: dict[str, Any], floor: int, expected: int
+) -> None:
+    x = vectors(2_000)  # its last 40 rows copy the first 40
+    classes = (np.arange(2_000) >= 1_960).astype(np.int64)
+    params = {**complexity, "duplicate_kept": "nearest", "class_floor": floor}
+    without = prune(x, {**params, "class_floor": 0}, 0, classes)
+    kept = prune(x, params, 0, classes)
+    assert (without & (classes == 1)).sum() < 20
+    assert (kept & (classes == 1)).sum() == expected
+    assert kept.sum() == without.sum() == 600
+
+
+def test_nothing_is_looked_for_when_all_rows_are_kept(
+    vectors: Vectors, complexity: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert prune(vectors(500), {**complexity, "keep": 1.0}, 0).all()
+    assert "may go" not in caplog.text
 
 
 def test_reasons_tell_class_floor_and_duplicates_apart(

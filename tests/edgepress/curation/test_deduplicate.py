@@ -51,6 +51,14 @@ def test_echoes_equal_the_definition(
     np.testing.assert_allclose(_whole(echo), expected, atol=2e-6)
 
 
+def test_identical_rows_are_at_most_the_same_when_rounding_goes_up(
+    job: Make, vectors: Vectors
+) -> None:
+    x = np.repeat(vectors(500), 4, axis=0)
+    _, _, echo = _found(job(x), "nearest")
+    assert _whole(echo).max() <= 1.0
+
+
 @pytest.mark.parametrize(("preferred", "kept"), [("nearest", 1), ("farthest", 2)])
 def test_of_two_alike_the_preferred_one_stays(job: Make, preferred: Any, kept: int) -> None:
     x = np.array([[1, 0, 0], [1, 0.30, 0], [1, 0.31, 0], [1, -0.9, 0.4]], np.float32)
@@ -85,6 +93,30 @@ def test_exact_copies_are_found_when_a_concept_is_split(
     # 40 pairs: in each, one of the two is the copy of the other.
     assert (copies[:40] | copies[-40:]).sum() == 40
     assert not list(work.work.folder.glob("part-*"))
+
+
+def test_split_concepts_are_not_split_again_when_a_run_goes_on(
+    job: Make, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = vectors(3_000)
+    monkeypatch.setattr(deduplicate, "WINDOW", 400)
+    expected = _whole(_found(job(x, name="whole"), "nearest", concepts=3)[2])
+    split, done = deduplicate._split, list[int]()
+
+    def breaks_at_the_second(work: Job, grouped: Any, concept: int, *rest: Any) -> None:
+        if len(done) == 1:
+            done.append(-1)
+            raise KeyboardInterrupt
+        done.append(concept)
+        split(work, grouped, concept, *rest)
+
+    monkeypatch.setattr(deduplicate, "_split", breaks_at_the_second)
+    work = job(x)
+    with pytest.raises(KeyboardInterrupt):
+        _found(work, "nearest", concepts=3)
+    _, _, echo = _found(work, "nearest", concepts=3)
+    assert done == [0, -1, 1, 2]
+    np.testing.assert_array_equal(_whole(echo), expected)
 
 
 def test_scratch_of_the_vectors_is_gone_afterwards(job: Make, vectors: Vectors) -> None:
