@@ -96,7 +96,10 @@ class _Rows:
             self._seek(row)
         while row >= self._first + len(self._batch):
             self._first += len(self._batch)
-            self._batch = _binary(next(self._batches), self._column)
+            batch = next(self._batches, None)
+            if batch is None:  # pyarrow ends a row group at its first damaged page
+                raise UnusableError("cannot be read: lies behind damage in its row group")
+            self._batch = _binary(batch, self._column)
         data: bytes | None = self._batch[row - self._first].as_py()
         return data
 

@@ -31,19 +31,45 @@ class Sample:
 def samples(file: Path, label: str = "") -> Iterator[Sample]:
     """Yield a shard's samples in order, with the text of their member `label` if one is named.
 
-    A compressed or damaged shard is an UnusableError, one that cannot be opened a UserError.
+    A compressed or damaged shard is an UnusableError, after the samples before the damage; one
+    that cannot be opened is a UserError.
     """
     try:
         with tarfile.open(file, "r:") as shard:
-            members = (member for member in shard if member.isreg() and _visible(member.name))
-            for key, group in itertools.groupby(members, lambda member: _key(member.name)):
-                yield _sample(shard, key, list(group), label)
+            yield from _samples(shard, label)
     except tarfile.TarError as error:
         raise UnusableError(
             f"{file}: cannot be read as a plain tar: {error}; fetch it anew"
         ) from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}; fetch it anew") from None
+
+
+def _samples(shard: tarfile.TarFile, label: str) -> Iterator[Sample]:
+    ended = False
+
+    def members() -> Iterator[tarfile.TarInfo]:
+        nonlocal ended
+        yield from (member for member in shard if member.isreg() and _visible(member.name))
+        ended = True
+
+    for key, group in itertools.groupby(members(), lambda member: _key(member.name)):
+        sample = _sample(shard, key, list(group), label)
+        if ended and not sample.images:  # the image may lie behind the damage
+            _refuse_cut_off(shard)
+        yield sample
+    _refuse_cut_off(shard)
+
+
+def _refuse_cut_off(shard: tarfile.TarFile) -> None:
+    # tarfile takes a damaged or missing header in the middle for the end, and says nothing.
+    if shard.fileobj is None:
+        return
+    shard.fileobj.seek(shard.offset)
+    block = shard.fileobj.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        what = "a damaged header" if block else "the end of the file"
+        raise tarfile.ReadError(f"{what} at byte {shard.offset}, where the end mark should be")
 
 
 def _sample(shard: tarfile.TarFile, key: str, members: list[tarfile.TarInfo], label: str) -> Sample:

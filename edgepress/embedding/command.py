@@ -15,8 +15,10 @@ from edgepress.curation.encoders.network_encoder import NetworkEncoder
 from edgepress.curation.engine import Local
 from edgepress.embedding.image_shards import find
 from edgepress.embedding.job import ENCODER, Job
+from edgepress.embedding.numbering import numbered
 from edgepress.errors import UserError
 from edgepress.methods import resolve
+from edgepress.records.embedded_shard import DAMAGED, EmbeddedShard
 from edgepress.records.saved_encoder import SavedEncoder
 
 
@@ -39,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Embed what is not embedded yet and print what there is; returns 0."""
+    """Embed what is not embedded yet and print what there is; returns 0.
+
+    Shards that became damaged since they were embedded are a UserError, after all others.
+    """
     if arguments.workers < 1:
         raise UserError(f"--workers: {arguments.workers} is below 1")
     if arguments.engine == "local" and arguments.address is not None:
@@ -48,16 +53,29 @@ def run(arguments: argparse.Namespace) -> int:
     shards = find([path.resolve() for path in arguments.images], arguments.image)
     out: Path = arguments.out.resolve()
     _keep_encoder(arguments, out / ENCODER)
-    job = Job(shards, out, arguments.dtype, arguments.image)
+    job = Job(numbered(shards, out), out, arguments.dtype, arguments.image)
     pending = job.pending()
-    for count, index in enumerate(_embedded(job, pending, arguments), 1):
+    damaged: dict[int, str] = {}
+    for count, (index, damage) in enumerate(_embedded(job, pending, arguments), 1):
+        if damage is not None:
+            damaged[index] = damage
         if sys.stderr.isatty():
-            sys.stderr.write(f"{count} of {len(pending)}: {shards[index].name}\n")
+            sys.stderr.write(f"{count} of {len(pending)}: {job.shards[index].name}\n")
+    if damaged:
+        found = "; ".join(damaged[index] for index in sorted(damaged))
+        raise UserError(
+            f"{len(damaged)} of {len(shards)} shards damaged since they were embedded, the others "
+            f"are done: {found}; restore them and run again (their earlier vectors stay in "
+            f"{arguments.out} till then), or leave them out and name another --out"
+        )
     sys.stdout.write(_summary(job, arguments.out))
     return 0
 
 
-def _embedded(job: Job, pending: list[int], arguments: argparse.Namespace) -> Iterator[int]:
+def _embedded(
+    job: Job, pending: list[int], arguments: argparse.Namespace
+) -> Iterator[tuple[int, str | None]]:
+    """Yield (index, what `Job.attempt` says) of each pending shard as it is done."""
     if not pending:
         return
     if arguments.engine == "ray":
@@ -67,8 +85,8 @@ def _embedded(job: Job, pending: list[int], arguments: argparse.Namespace) -> It
         return
     spans = [(index, index + 1) for index in pending]
     engine = Local(min(arguments.workers, len(pending)))
-    for (index, _), _ in engine.results(lambda index, _: job.embed(index), spans):
-        yield index
+    for (index, _), damage in engine.results(lambda index, _: job.attempt(index), spans):
+        yield index, damage
 
 
 def _keep_encoder(arguments: argparse.Namespace, folder: Path) -> None:
@@ -105,6 +123,7 @@ def _summary(job: Job, out: Path) -> str:
     aside: Counter[str] = Counter()
     for shard in done:
         aside.update(shard.quarantined)
+    del aside[DAMAGED]
     rows = sum(shard.rows for shard in done)
     if not rows:
         raise UserError(f"{out}: no image of {len(done)} shards could be used; see {out}/shards")
@@ -113,5 +132,17 @@ def _summary(job: Job, out: Path) -> str:
     if aside:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in aside.most_common())
         lines.append(f"set aside: {kinds}; named in {out}/shards/*/quarantine.parquet")
+    lines += _losses(job, done)
     lines.append(f"next: edgepress curate {out} --keep 0.3 --out kept.parquet")
     return "\n".join(lines) + "\n"
+
+
+def _losses(job: Job, done: list[EmbeddedShard]) -> Iterator[str]:
+    """Yield a line per shard that broke off: how many images lay behind nobody knows."""
+    paths = {shard.name: shard.path for shard in job.shards}
+    for shard in done:
+        if shard.broken:
+            yield (
+                f"DAMAGED: {paths[shard.shard]}: breaks off after {shard.seen:,} images; those "
+                "behind are missing here and in the counts; restore it and run again"
+            )

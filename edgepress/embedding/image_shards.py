@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,25 +31,38 @@ class ImageShard:
     """One file of images, or a run of the image files below a folder."""
 
     name: str
-    """Unique among the shards of a job; ids of its images begin with it."""
+    """Unique among the shards of a job; ids of images in a tar or Parquet file begin with it.
+
+    Image files have their paths below `path` as ids, as ingest gives them.
+    """
     path: Path
     """The file, or the folder that `files` are relative to."""
     container: Container
     files: tuple[str, ...] = ()
 
     def stamp(self) -> str:
-        """Return what changes when the shard does: bytes and time of its files' last change."""
+        """Return a sha256 of the names, sizes and times of change (ns) of the shard's files.
+
+        Names are relative, so data that moves with its times stays the same. A file that is gone
+        is a UserError.
+        """
+        digest = hashlib.sha256()
+        base = self.path if self.files else self.path.parent
         try:
-            facts = [(self.path / name).stat() for name in self.files] or [self.path.stat()]
+            for name in self.files or (self.path.name,):
+                facts = (base / name).stat()
+                digest.update(os.fsencode(name))
+                digest.update(f"\0{facts.st_size} {facts.st_mtime_ns}\n".encode())
         except OSError as error:
             raise UserError(
                 f"{error.filename}: {error.strerror}; restore it and run again"
             ) from None
-        return f"{sum(f.st_size for f in facts)}-{max(f.st_mtime_ns for f in facts)}"
+        return digest.hexdigest()
 
     def entries(self) -> Iterator[Entry]:
         """Yield the images by place, under the ids that ingest gives them.
 
+        An id that came before in its tar has a `problem`, so that usable ones never repeat.
         Raises UnusableError where the file is damaged, after the images before the damage.
         """
         if self.container == "tar":
@@ -68,12 +82,20 @@ class ImageShard:
             return image_column(file.schema_arrow, name, self.path)
 
     def _samples(self) -> Iterator[Entry]:
+        seen: set[str] = set()
         for sample in samples(self.path):
             problem = None
             if len(sample.images) != 1:
                 problem = f"no image: the sample has {len(sample.images)} image members, not one"
+            elif sample.key in seen:
+                problem = "repeated name: an earlier sample of the tar has it; rename its members"
+            else:
+                seen.add(sample.key)
+            key = sample.key.encode(errors="backslashreplace").decode()
+            if key != sample.key:
+                problem = "unreadable name: is not UTF-8; rename the member"
             offset, length = sample.images[0] if sample.images else (0, 0)
-            name = f"{self.name}/{sample.key}"
+            name = f"{self.name}/{key}"
             yield Entry(name, str(self.path), -1, offset=offset, length=length, problem=problem)
 
     def _rows(self) -> int:
@@ -85,7 +107,8 @@ def find(paths: list[Path], column: str) -> tuple[ImageShard, ...]:
     """List the shards of files and folders: a folder's .tar and .parquet files, or else its images.
 
     Folders give their shards in natural order (2 before 10). A path that is missing, holds nothing
-    or two kinds, a name given twice, and a Parquet file without `column` are UserErrors.
+    or two kinds, names that would make ids repeat, and a Parquet file without `column` are
+    UserErrors.
     """
     shards = tuple(shard for path in paths for shard in _expand(path))
     seen: dict[str, Path] = {}
@@ -98,13 +121,40 @@ def find(paths: list[Path], column: str) -> tuple[ImageShard, ...]:
         seen[shard.name] = shard.path
         with suppress(UnusableError):  # a damaged shard is set aside when its turn comes
             shard.column(column)
+    _refuse_repeated_files(shards)
+    _refuse_nested_tars(shards)
     return shards
+
+
+def _refuse_repeated_files(shards: tuple[ImageShard, ...]) -> None:
+    folders: dict[str, Path] = {}
+    for shard in shards:
+        for name in shard.files:
+            first = folders.setdefault(name, shard.path)
+            if first != shard.path:
+                raise UserError(
+                    f"{shard.path / name}: would have the id {name!r}, like {first / name}; "
+                    "give the folder that holds both, or rename one"
+                )
+
+
+def _refuse_nested_tars(shards: tuple[ImageShard, ...]) -> None:
+    """Sample b of a/x.tar and sample x/b of a.tar would both be a/x/b."""
+    tars = {shard.name: shard.path for shard in shards if shard.container == "tar"}
+    for name, path in tars.items():
+        for parent in PurePosixPath(name).parents:
+            if str(parent) in tars:
+                raise UserError(
+                    f"{path}: its ids begin with '{parent}/', like those of {tars[str(parent)]}, "
+                    "so they may repeat; rename one of the two"
+                )
 
 
 def _expand(path: Path) -> Iterator[ImageShard]:
     if path.is_file():
         if path.suffix not in _CONTAINERS:
             raise UserError(f"{path}: expected a .tar or .parquet file, or a folder")
+        _refuse_undecodable(path)
         yield _shard(path, path.parent)
         return
     if not path.is_dir():
@@ -126,10 +176,19 @@ def _expand(path: Path) -> Iterator[ImageShard]:
     if len(kinds) > 1:
         both = " and ".join(map(str, kinds.values()))
         raise UserError(f"{path}: holds {both}; name tars, Parquet files or images alone")
+    for file in (*packed, *loose):
+        _refuse_undecodable(path / file)
     yield from (_shard(path / file, path) for file in packed)
     for start in range(0, len(loose), LOOSE):
         names = tuple(file.as_posix() for file in loose[start : start + LOOSE])
         yield ImageShard(f"{path.name}-{start // LOOSE}", path, "file", names)
+
+
+def _refuse_undecodable(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{os.fsencode(path)!r}: the name is not UTF-8; rename it") from None
 
 
 def _shard(file: Path, root: Path) -> ImageShard:
@@ -152,4 +211,6 @@ def _open(path: Path) -> pq.ParquetFile:
     except pa.ArrowException as error:
         raise UnusableError(f"{path}: cannot be read as Parquet: {error}") from None
     except OSError as error:
+        if error.errno is None:  # pyarrow's own: a footer that makes no sense
+            raise UnusableError(f"{path}: cannot be read as Parquet: {error}") from None
         raise UserError(f"{path}: cannot be read: {error}; fetch it anew") from None

@@ -22,15 +22,22 @@ from edgepress.data.storage import Storage
 from edgepress.embedding.image_shards import ImageShard
 from edgepress.embedding.shard_writer import ShardWriter, shard_folder
 from edgepress.errors import UserError
-from edgepress.records.embedded_shard import EmbeddedShard
+from edgepress.records.embedded_shard import DAMAGED, EmbeddedShard
 from edgepress.records.inputs import InputSpec
 from edgepress.records.saved_encoder import SavedEncoder
 
 ENCODER = "encoder"
 """Folder below the output with the encoder that made it."""
 
+_BROKEN = frozenset([DAMAGED, "cannot be read", "cut off"])
+"""Kinds of reason that tell of damage to a tar or Parquet file rather than to an image in it."""
+
 _Bytes = tuple[str, bytes | UnusableError]
 _Pixels = tuple[str, npt.NDArray[np.uint8] | UnusableError]
+
+
+class DamagedError(UserError):
+    """Raised for a shard that has become damaged since it was embedded; its vectors stay."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Job:
     """Shards of images, and the folder for their vectors, which holds the encoder already."""
 
     shards: tuple[ImageShard, ...]
+    """By output number, as `numbered` gives them."""
     out: Path
     dtype: Literal["float16", "float32"]
     column: str
@@ -55,12 +63,6 @@ class Job:
                 self._refuse_other(done, shard)
             if done is None or done.stamp != shard.stamp():
                 left.append(index)
-        beyond = self.done(len(self.shards))
-        if beyond is not None:
-            raise UserError(
-                f"{self.out}: holds vectors of {beyond.shard}, which is not among the "
-                f"{len(self.shards)} shards given; name another --out"
-            )
         return left
 
     def done(self, index: int) -> EmbeddedShard | None:
@@ -69,33 +71,54 @@ class Job:
         known = (folder / EmbeddedShard.file_name).is_file()
         return EmbeddedShard.read(folder) if known else None
 
+    def attempt(self, index: int) -> str | None:
+        """Embed one shard; return why not where it is damaged and keeps its earlier vectors."""
+        try:
+            self.embed(index)
+        except DamagedError as reason:
+            return str(reason)
+        return None
+
     def embed(self, index: int) -> EmbeddedShard:
-        """Write the vectors of one shard; a shard that changes meanwhile is a UserError."""
+        """Write the vectors of one shard; earlier ones stay until the new ones are whole.
+
+        A shard that changes meanwhile is a UserError; one that had vectors and now breaks off, or
+        has no usable image left, a DamagedError. A new shard gives what lies before the damage.
+        """
         # Kernels that are split over threads may round differently.
         torch.set_num_threads(1)
         shard, encoder = self.shards[index], self._encoder
         stamp = shard.stamp()
-        folder = shard_folder(self.out, index)
-        (folder / EmbeddedShard.file_name).unlink(missing_ok=True)
         with closing(ShardWriter(self.out, index, self.dtype)) as writer:
             images = _decoded(_encoded(shard, self.column), encoder.spec)
             for ids, pixels in _batches(images, encoder.batch, writer):
                 writer.add(ids, encoder.vectors(pixels))
             if shard.stamp() != stamp:
                 raise UserError(f"{shard.path}: changed while it was read; run again")
-            writer.finish()
-        embedded = EmbeddedShard(
-            shard=shard.name,
-            stamp=stamp,
-            encoder=self._weights_sha256,
-            dtype=self.dtype,
-            column=self.column,
-            rows=len(writer.ids),
-            width=writer.width,
-            quarantined=writer.quarantined,
-        )
-        embedded.write(folder)
+            self._refuse_loss(index, writer)
+            embedded = EmbeddedShard(
+                shard=shard.name,
+                stamp=stamp,
+                encoder=self._weights_sha256,
+                dtype=self.dtype,
+                column=self.column,
+                rows=len(writer.ids),
+                width=writer.width,
+                quarantined=writer.quarantined,
+            )
+            writer.finish(embedded)
         return embedded
+
+    def _refuse_loss(self, index: int, writer: ShardWriter) -> None:
+        before, shard = self.done(index), self.shards[index]
+        if before is None or not before.rows:
+            return
+        why = writer.reason(_BROKEN) if shard.container != "file" else None
+        if why is None and not writer.ids:
+            why = "no image of it can be used any more"
+        if why is not None:
+            why = why.replace(f"{shard.path}: ", "")
+            raise DamagedError(f"{shard.path}: {why}")
 
     @cached_property
     def _encoder(self) -> NetworkEncoder:
@@ -126,7 +149,7 @@ def _encoded(shard: ImageShard, column: str) -> Iterator[_Bytes]:
             for entry in shard.entries():
                 yield entry.id, _bytes(storage, entry)
     except UnusableError as error:
-        yield shard.name, UnusableError(f"damaged shard: {error}")
+        yield shard.name, UnusableError(f"{DAMAGED}: {error}")
 
 
 def _bytes(storage: Storage, entry: Entry) -> bytes | UnusableError:

@@ -18,8 +18,10 @@ from edgepress.embedding.job import Job
 from edgepress.errors import UserError
 
 
-def embed(job: Job, pending: list[int], address: str | None, workers: int | None) -> Iterator[int]:
-    """Embed the pending shards on the cluster; yield the index of each as it is done."""
+def embed(
+    job: Job, pending: list[int], address: str | None, workers: int | None
+) -> Iterator[tuple[int, str | None]]:
+    """Embed the pending shards on the cluster; yield (index, what `Job.attempt` says) of each."""
     # Ray warns of what it does itself with an actor's arguments.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with connected(address, workers), _quiet():
@@ -43,7 +45,7 @@ def embed(job: Job, pending: list[int], address: str | None, workers: int | None
         )
         try:
             for row in done.iter_rows():
-                yield int(row["index"])
+                yield int(row["index"]), str(row["damage"]) or None
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, UserError):
                 raise UserError(str(error.cause)) from None
@@ -68,6 +70,5 @@ class _Worker:
         self._job = job
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        for index in batch["index"]:
-            self._job.embed(int(index))
-        return batch
+        said = [self._job.attempt(int(index)) for index in batch["index"]]
+        return {"index": batch["index"], "damage": [damage or "" for damage in said]}

@@ -14,31 +14,36 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edgepress.records.embedded_shard import EmbeddedShard
+
 QUARANTINE = "quarantine.parquet"
 
 
 class ShardWriter:
-    """Takes one shard under temporary names; `finish` puts it in place."""
+    """Takes one shard under temporary names; `finish` puts it in place of what was there."""
 
     def __init__(self, out: Path, index: int, dtype: str) -> None:
         """Write shard `index` below `out`, vectors as float16 or float32."""
         self.ids: list[str] = []
         self.width = 0
-        self._aside: dict[str, str] = {}
+        self._aside: list[tuple[str, str]] = []
         self._dtype = np.dtype(dtype)
         self._vectors = out / "img_emb" / f"img_emb_{index:05}.npy"
         self._names = out / "metadata" / f"metadata_{index:05}.parquet"
-        self._quarantine = shard_folder(out, index) / QUARANTINE
+        self._folder = shard_folder(out, index)
+        self._quarantine = self._folder / QUARANTINE
         for path in (self._vectors, self._names, self._quarantine):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-        self._partial = _partial(self._vectors)
-        self._file = self._partial.open("w+b")
+        self._file = _partial(self._vectors).open("w+b")
 
     @property
     def quarantined(self) -> dict[str, int]:
         """Kind of reason -> images set aside."""
-        return dict(Counter(reason.partition(":")[0] for reason in self._aside.values()))
+        return dict(Counter(reason.partition(":")[0] for _, reason in self._aside))
+
+    def reason(self, kinds: frozenset[str]) -> str | None:
+        """Return the first reason of one of these kinds, None if nothing was set aside for one."""
+        return next((why for _, why in self._aside if why.partition(":")[0] in kinds), None)
 
     def add(self, ids: list[str], vectors: npt.NDArray[np.float32]) -> None:
         """Append images' vectors [N, D]; those without a direction are set aside."""
@@ -59,24 +64,38 @@ class ShardWriter:
 
     def set_aside(self, name: str, reason: str) -> None:
         """Note an image that has no vector; the reason is `kind` or `kind: detail`."""
-        self._aside[name] = reason
+        self._aside.append((name, reason))
 
-    def finish(self) -> None:
-        """Put the files in place; what would have no rows is not written."""
+    def finish(self, record: EmbeddedShard) -> None:
+        """Put the files in place, `record` last; what would have no rows is removed.
+
+        Earlier files stay until all new ones are whole; a kill in between leaves no record.
+        """
+        ids = {"id": self.ids}
+        aside = {"id": [n for n, _ in self._aside], "reason": [why for _, why in self._aside]}
         if self.ids:
             self._file.seek(0)
             self._header()
-            self._file.close()
-            self._partial.replace(self._vectors)
-            _write(self._names, {"id": self.ids})
-        if self._aside:
-            columns = {"id": list(self._aside), "reason": list(self._aside.values())}
-            _write(self._quarantine, columns)
+        self._file.close()
+        _write(_partial(self._names), ids)
+        _write(_partial(self._quarantine), aside)
+        (self._folder / record.file_name).unlink(missing_ok=True)
+        for path, rows in (
+            (self._vectors, self.ids),
+            (self._names, self.ids),
+            (self._quarantine, self._aside),
+        ):
+            if rows:
+                _partial(path).replace(path)
+            else:
+                path.unlink(missing_ok=True)
+        record.write(self._folder)
 
     def close(self) -> None:
         """Remove what was not finished."""
         self._file.close()
-        self._partial.unlink(missing_ok=True)
+        for path in (self._vectors, self._names, self._quarantine):
+            _partial(path).unlink(missing_ok=True)
 
     def _header(self) -> None:
         # NumPy leaves room in the header for the first axis to grow, so both have the same length.
@@ -93,12 +112,7 @@ def shard_folder(out: Path, index: int) -> Path:
 
 def _write(path: Path, columns: dict[str, list[str]]) -> None:
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    partial = _partial(path)
-    try:
-        pq.write_table(table, partial, compression="zstd")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    pq.write_table(table, path, compression="zstd")
 
 
 def _partial(path: Path) -> Path:

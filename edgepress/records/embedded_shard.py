@@ -8,6 +8,9 @@ from pydantic import Field
 
 from edgepress.records.record import Record
 
+DAMAGED = "damaged shard"
+"""Kind of reason that stands for all of a shard that lies behind damage."""
+
 
 class EmbeddedShard(Record):
     """What was embedded and how many images were set aside; written when all else is there."""
@@ -17,7 +20,7 @@ class EmbeddedShard(Record):
     shard: str
     """Name of the shard of images."""
     stamp: str
-    """Bytes and time of change of the shard's files when they were read."""
+    """sha256 of the names, sizes and times of change of the shard's files when they were read."""
     encoder: str
     """sha256 of the encoder's weights."""
     dtype: Literal["float16", "float32"]
@@ -27,4 +30,17 @@ class EmbeddedShard(Record):
     width: int = Field(ge=0)
     """Components of a vector; 0 where no image could be used."""
     quarantined: dict[str, int]
-    """Kind of reason -> images set aside; each is named in the quarantine folder."""
+    """Kind of reason -> images set aside, each named in quarantine.parquet beside this.
+
+    `DAMAGED` counts one for a file that broke off: how many images lay behind is not known.
+    """
+
+    @property
+    def broken(self) -> bool:
+        """Whether the shard's file broke off, so that images behind the damage are missing."""
+        return DAMAGED in self.quarantined
+
+    @property
+    def seen(self) -> int:
+        """Images that were found, usable or not."""
+        return self.rows + sum(self.quarantined.values()) - self.quarantined.get(DAMAGED, 0)

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,6 +14,8 @@ from edgepress.curation.shards import Shards
 from edgepress.embedding.job import Job
 from edgepress.records.record import sha256_folder
 
+from .conftest import bitmap, picture, write_tar
+
 
 def _embed(tars: Path, encoder: Path, out: Path, *more: str) -> int:
     return main(["embed", str(tars), "--encoder", str(encoder), "--out", str(out), *more])
@@ -20,7 +23,7 @@ def _embed(tars: Path, encoder: Path, out: Path, *more: str) -> int:
 
 def _killed(tars: Path, encoder: Path, out: Path, after: int) -> None:
     """Embed in a child that kills itself while it writes its `after`-th shard."""
-    embed = Job.embed
+    attempt = Job.attempt
     begun = 0
 
     def counted(self: Job, index: int) -> object:
@@ -29,9 +32,9 @@ def _killed(tars: Path, encoder: Path, out: Path, after: int) -> None:
         if begun == after:
             (self.out / "img_emb" / f"img_emb_{index:05}.npy").write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
-        return embed(self, index)
+        return attempt(self, index)
 
-    Job.embed = counted  # type: ignore[assignment]
+    Job.attempt = counted  # type: ignore[assignment]
     _embed(tars, encoder, out, "--workers", "1")
 
 
@@ -73,14 +76,86 @@ def test_run_goes_on_and_ends_the_same_when_killed(
     child.join()
     assert child.exitcode == -signal.SIGKILL
     embedded = []
-    embed = Job.embed
+    attempt = Job.attempt
     monkeypatch.setattr(
-        Job, "embed", lambda self, index: (embedded.append(index), embed(self, index))
+        Job, "attempt", lambda self, index: (embedded.append(index), attempt(self, index))[1]
     )
     assert _embed(tars, encoder, out) == 0
     assert sorted(embedded) == [2, 3]
     assert sha256_folder(out) == sha256_folder(tmp_path / "whole")
     assert Shards.open([out]).rows == 158
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_damaged_shards_are_named_after_the_others_are_done_when_they_had_vectors(
+    tars: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    out, path = tmp_path / "out", tars / "00001.tar"
+    assert _embed(tars, encoder, out) == 0
+    kept = (out / "img_emb" / "img_emb_00001.npy").read_bytes()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    write_tar(tars / "00003.tar", {"1.png": picture(1)})
+    capsys.readouterr()
+    assert _embed(tars, encoder, out, "--engine", engine, "--workers", "2") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "1 of 4 shards damaged since they were embedded, the others are done: " in error
+    assert f"{path}: damaged shard: cannot be read as a plain tar" in error
+    assert "restore them and run again" in error
+    assert (out / "img_emb" / "img_emb_00001.npy").read_bytes() == kept
+    assert Shards.open([out]).rows == 119
+    path.write_bytes(whole)
+    assert _embed(tars, encoder, out) == 0
+    assert "119 images of 4 shards" in capsys.readouterr().out
+
+
+def test_damage_has_a_line_of_its_own_when_a_shard_is_new(
+    tars: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, path = tmp_path / "out", tars / "00001.tar"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 10 * 9])
+    assert _embed(tars, encoder, out) == 0
+    told = capsys.readouterr().out
+    assert "set aside: 1 not an image, 1 no image; named" in told
+    seen = Shards.open([out]).rows - 120 + 2
+    assert f"DAMAGED: {path}: breaks off after {seen} images; those behind are missing" in told
+    path.write_bytes(whole)
+    assert _embed(tars, encoder, out) == 0
+    told = capsys.readouterr().out
+    assert "158 images of 4 shards" in told
+    assert "DAMAGED" not in told
+
+
+def test_only_new_shards_are_embedded_when_the_images_grow(
+    tars: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert _embed(tars, encoder, out) == 0
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    write_tar(tars / "00001b.tar", {"1.png": picture(1)})
+    assert _embed(tars, encoder, out) == 0
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert "159 images of 5 shards" in capsys.readouterr().out
+    ids = pq.ParquetFile(out / "metadata" / "metadata_00004.parquet").read()["id"].to_pylist()
+    assert ids == ["00001b/1"]
+
+
+def test_renamed_and_swapped_images_are_embedded_again(encoder: Path, tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in (1, 2):
+        (photos / f"{number}.bmp").write_bytes(bitmap(number))
+        os.utime(photos / f"{number}.bmp", ns=(0, number))
+    assert _embed(photos, encoder, out) == 0
+    before = np.load(out / "img_emb" / "img_emb_00000.npy")
+    (photos / "1.bmp").rename(photos / "0.bmp")
+    (photos / "2.bmp").rename(photos / "1.bmp")
+    (photos / "0.bmp").rename(photos / "2.bmp")
+    assert _embed(photos, encoder, out) == 0
+    after = np.load(out / "img_emb" / "img_emb_00000.npy")
+    np.testing.assert_array_equal(after, before[::-1])
 
 
 def test_command_refuses_in_one_line_when_input_is_bad(

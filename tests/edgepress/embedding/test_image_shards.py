@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +12,8 @@ from edgepress.data.picture import UnusableError
 from edgepress.embedding import image_shards
 from edgepress.embedding.image_shards import ImageShard, find
 from edgepress.errors import UserError
+
+from .conftest import write_tar
 
 
 def _names(*paths: Path) -> list[str]:
@@ -63,6 +67,99 @@ def test_stamp_changes_when_the_file_does(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UserError, match=r"a.parquet: No such file"):
         shard.stamp()
+
+
+def _photos(folder: Path, **files: bytes) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / f"{name}.png").write_bytes(data)
+        os.utime(folder / f"{name}.png", ns=(0, 1_000 + ord(name)))
+    return folder
+
+
+def test_stamp_changes_when_a_file_is_renamed_or_two_are_swapped(tmp_path: Path) -> None:
+    folder = _photos(tmp_path / "photos", a=b"one", b=b"two")
+
+    def stamp() -> str:
+        [shard] = find([folder], "image")
+        return shard.stamp()
+
+    before = stamp()
+    assert stamp() == before
+    (folder / "a.png").rename(folder / "c.png")
+    renamed = stamp()
+    (folder / "b.png").rename(folder / "a.png")
+    (folder / "c.png").rename(folder / "b.png")
+    assert len({before, renamed, stamp()}) == 3
+
+
+def test_stamp_stays_when_the_data_moves(tmp_path: Path) -> None:
+    [shard] = find([_photos(tmp_path / "photos", a=b"one", b=b"two")], "image")
+    before = shard.stamp()
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    [moved] = find([tmp_path / "moved"], "image")
+    assert moved.stamp() == before
+
+
+def test_repeats_have_a_problem_when_a_tar_names_a_sample_twice(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("a.json", "b.json", "a.png", "b.png", "a.png", "b.png", "a.png", "c.png"):
+            tar.addfile(tarfile.TarInfo(name))
+    [shard] = find([path], "image")
+    found = [(entry.id, (entry.problem or "").partition(":")[0]) for entry in shard.entries()]
+    assert found == [
+        ("x/a", "no image"), ("x/b", "no image"), ("x/a", ""), ("x/b", ""),
+        ("x/a", "repeated name"), ("x/b", "repeated name"), ("x/a", "repeated name"), ("x/c", ""),
+    ]  # fmt: skip
+
+
+def test_names_are_refused_or_set_aside_when_they_are_not_utf_8(tmp_path: Path) -> None:
+    photos = _photos(tmp_path / "photos", a=b"x")
+    (photos / os.fsdecode(b"\xff.png")).write_bytes(b"x")
+    with pytest.raises(UserError, match=r"ff.png': the name is not UTF-8; rename it"):
+        find([photos], "image")
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo(os.fsdecode(b"\xff.png")))
+    [shard] = find([tmp_path / "x.tar"], "image")
+    [entry] = shard.entries()
+    assert (entry.id, entry.problem) == (
+        "x/\\udcff",
+        "unreadable name: is not UTF-8; rename the member",
+    )
+
+
+def test_find_refuses_both_files_when_ids_would_repeat(tmp_path: Path) -> None:
+    one, two = _photos(tmp_path / "fa", a=b"x", b=b"x"), _photos(tmp_path / "fb", b=b"y", c=b"y")
+    clause = f"^{two}/b.png: would have the id 'b.png', like {one}/b.png; give the folder"
+    with pytest.raises(UserError, match=clause):
+        find([one, two], "image")
+    [shard] = find([tmp_path], "image")
+    ids = [entry.id for entry in shard.entries()]
+    assert ids == ["fa/a.png", "fa/b.png", "fb/b.png", "fb/c.png"]
+
+
+def test_find_refuses_a_tar_when_its_ids_begin_like_those_of_another(tmp_path: Path) -> None:
+    outer = write_tar(tmp_path / "t" / "x.tar", {"y/1.png": b"1"})
+    inner = write_tar(tmp_path / "t" / "x" / "y.tar", {"1.png": b"1"})
+    with pytest.raises(UserError, match=f"^{inner}: its ids begin with 'x/', like .*{outer}"):
+        find([tmp_path / "t"], "image")
+
+
+@pytest.mark.parametrize("damage", ["header", "end"])
+@pytest.mark.parametrize(("byte", "seen"), [(2048, ["x/0", "x/1"]), (3072, ["x/0", "x/1"])])
+def test_tar_is_damaged_when_a_header_in_it_is_bad_or_missing(
+    tmp_path: Path, damage: str, byte: int, seen: list[str]
+) -> None:
+    members = ("0.png", "1.png", "2.json", "2.png")
+    path = write_tar(tmp_path / "x.tar", dict.fromkeys(members, b"data"))
+    data = path.read_bytes()
+    rest = b"" if damage == "end" else b"?" * 512 + data[byte + 512 :]
+    path.write_bytes(data[:byte] + rest)
+    found: list[str] = []
+    with pytest.raises(UnusableError, match=f"at byte {byte}, where the end mark should be"):
+        found.extend(entry.id for entry in ImageShard("x", path, "tar").entries())
+    assert found == seen
 
 
 def test_entries_before_the_damage_are_given_when_a_tar_is_cut_off(tars: Path) -> None:

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from edgepress.curation.encoders.network_encoder import NetworkEncoder
 from edgepress.data.preprocess import decode
 from edgepress.embedding.image_shards import find
-from edgepress.embedding.job import Job
+from edgepress.embedding.job import DamagedError, Job
+from edgepress.embedding.numbering import numbered
 from edgepress.errors import UserError
+from edgepress.records.record import sha256_folder
 
 from .conftest import SPEC, picture, write_tar
 
@@ -20,7 +25,13 @@ from .conftest import SPEC, picture, write_tar
 def _job(images: Path, encoder: Path, out: Path, **changes: Any) -> Job:
     if not (out / "encoder").is_dir():
         shutil.copytree(encoder, out / "encoder")
-    return Job(find([images], "image"), out, **{"dtype": "float32", "column": "image", **changes})
+    shards = numbered(find([images], "image"), out)
+    return Job(shards, out, **{"dtype": "float32", "column": "image", **changes})
+
+
+def _cut(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
 
 
 def _column(path: Path, name: str) -> list[str]:
@@ -72,16 +83,96 @@ def test_vectors_without_a_direction_are_set_aside(
     assert np.isfinite(np.load(tmp_path / "out" / "img_emb" / "img_emb_00000.npy")).all()
 
 
-def test_rest_of_a_damaged_shard_is_set_aside(tars: Path, encoder: Path, tmp_path: Path) -> None:
-    path = tars / "00000.tar"
-    path.write_bytes(path.read_bytes()[:20_000])
-    (tars / "00001.tar").write_bytes(b"no tar at all")
+def test_rest_of_a_damaged_shard_is_set_aside_when_it_is_new(
+    tars: Path, encoder: Path, tmp_path: Path
+) -> None:
+    _cut(tars / "00001.tar", 0.8)
+    (tars / "00002.tar").write_bytes(b"no tar at all")
     job = _job(tars, encoder, tmp_path / "out")
-    cut, broken = job.embed(0), job.embed(1)
-    assert 0 < cut.rows < 40
-    assert cut.quarantined["damaged shard"] == 1
-    assert (broken.rows, broken.quarantined) == (0, {"damaged shard": 1})
-    assert not (tmp_path / "out" / "img_emb" / "img_emb_00001.npy").exists()
+    cut, broken = job.embed(1), job.embed(2)
+    assert 0 < cut.rows < 38
+    assert cut.quarantined == {"not an image": 1, "no image": 1, "damaged shard": 1}
+    assert (cut.broken, cut.seen) == (True, cut.rows + 2)
+    assert (broken.rows, broken.seen, broken.quarantined) == (0, 0, {"damaged shard": 1})
+    assert not (tmp_path / "out" / "img_emb" / "img_emb_00002.npy").exists()
+    assert not list((tmp_path / "out").rglob("*.partial"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "no tar", "no samples", "junk"])
+def test_earlier_vectors_stay_when_a_shard_has_become_damaged(
+    tars: Path, encoder: Path, tmp_path: Path, damage: str
+) -> None:
+    out, path = tmp_path / "out", tars / "00001.tar"
+    whole = path.read_bytes()
+    _job(tars, encoder, out).embed(1)
+    before = sha256_folder(out)
+    if damage == "cut":
+        _cut(path, 0.8)
+    elif damage == "no tar":
+        path.write_bytes(b"no tar at all")
+    else:
+        write_tar(path, {} if damage == "no samples" else {"00040.png": b"junk"})
+    job = _job(tars, encoder, out)
+    with pytest.raises(DamagedError, match=r"00001.tar: (damaged shard: cannot|no image of it)"):
+        job.embed(1)
+    assert sha256_folder(out) == before
+    assert job.pending() == [0, 1, 2, 3]
+    path.write_bytes(whole)
+    assert job.embed(1).rows == 38
+
+
+def test_earlier_vectors_stay_when_a_page_of_a_parquet_file_is_damaged(
+    encoder: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "x.parquet", tmp_path / "out"
+    images = pa.table({"image": pa.array([picture(n) for n in range(30)], pa.binary())})
+    pq.write_table(images, path, row_group_size=10, compression="none", use_dictionary=False)
+    _job(path, encoder, out).embed(0)
+    before = sha256_folder(out)
+    page = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[page : page + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    with pytest.raises(DamagedError, match=r"x.parquet: cannot be read"):
+        _job(path, encoder, out).embed(0)
+    assert sha256_folder(out) == before
+    done = _job(path, encoder, tmp_path / "new").embed(0)
+    assert (done.rows, done.quarantined) == (20, {"cannot be read": 10})
+
+
+def test_earlier_vectors_stay_when_the_new_ones_cannot_be_written(
+    tars: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    _job(tars, encoder, out).embed(1)
+    before = sha256_folder(out)
+    write_tar(tars / "00001.tar", {"1.png": picture(1)})
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        with pytest.raises(OSError, match="No space left"):
+            _job(tars, encoder, out).embed(1)
+    assert sha256_folder(out) == before
+    assert _job(tars, encoder, out).embed(1).rows == 1
+
+
+def test_every_repeat_is_set_aside_when_a_tar_names_a_sample_often(
+    encoder: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "x.tar", tmp_path / "out"
+    with tarfile.open(path, "w") as tar:
+        for number, name in enumerate("abaaab"):
+            info = tarfile.TarInfo(f"{name}.png" if number != 3 else "other.png")
+            info.size = len(picture(number))
+            tar.addfile(info, io.BytesIO(picture(number)))
+    done = _job(path, encoder, out).embed(0)
+    assert (done.rows, done.quarantined) == (3, {"repeated name": 3})
+    assert _column(out / "metadata" / "metadata_00000.parquet", "id") == ["x/a", "x/b", "x/other"]
+    aside = _column(out / "shards" / "00000" / "quarantine.parquet", "id")
+    assert aside == ["x/a", "x/a", "x/b"]
 
 
 def test_shard_is_embedded_again_when_it_has_changed(
@@ -113,9 +204,10 @@ def test_output_of_something_else_is_refused(tars: Path, encoder: Path, tmp_path
     (tars / "00003.tar").unlink()
     with pytest.raises(UserError, match="holds vectors of 00003, which is not among the 3"):
         _job(tars, encoder, out).pending()
-    (tars / "00000.tar").rename(tars / "00009.tar")
-    with pytest.raises(UserError, match="holds vectors of shard 00000, asked for is 00001"):
-        _job(tars, encoder, out).pending()
+    shutil.copy(tars / "00000.tar", tars / "00003.tar")
+    (tars / "00001.tar").rename(tars / "00009.tar")
+    with pytest.raises(UserError, match="holds vectors of 00001, which is not among the 4"):
+        _job(tars, encoder, out)
 
 
 def test_shard_is_refused_when_it_changes_while_it_is_read(
