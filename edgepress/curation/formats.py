@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-import struct
-import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from edgepress.curation import parquet
+from edgepress.curation import cursor, npy, parquet
 from edgepress.errors import UserError
 
 SUFFIXES = (".npy", ".npz", ".parquet")
@@ -35,7 +32,7 @@ class Shard:
     member: str
     """Array of an .npz or column of a Parquet file; empty for .npy."""
     pieces: tuple[int, ...]
-    """First row of each piece that decodes as a whole (a Parquet row group), and the end."""
+    """First row of each piece that decodes on its own (a Parquet row group), and the end."""
     stamp: tuple[int, int]
     """Size in bytes and time of change in ns when the shard was opened."""
     ids: tuple[Path, str] | None
@@ -50,8 +47,7 @@ class Shard:
         for piece in range(len(self.pieces) - 1):
             first, last = max(start, self.pieces[piece]), min(stop, self.pieces[piece + 1])
             if first < last:
-                base = self.pieces[piece]
-                parts.append(_decoded(self, piece)[first - base : last - base])
+                parts.append(_decoded(self, piece, first, last))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _read_raw(self, start: int, stop: int) -> Halves:
@@ -86,10 +82,10 @@ def inspect(path: Path, ids: tuple[Path, str] | None = None) -> Shard:
         if suffix == ".npz":
             return _inspect_npz(path, mark, ids)
         with path.open("rb") as file:
-            shape, dtype = _header(file, path)
+            shape, dtype = npy.header(file, path)
             return _raw(path, (shape, dtype, file.tell(), ""), mark, ids)
-    except (OSError, ValueError, zipfile.BadZipFile, pa.ArrowException) as error:
-        clause = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except cursor.DAMAGE as error:
+        clause = cursor.reason(error)
         raise UserError(f"{path}: damaged or truncated ({clause}); write the shard again") from None
 
 
@@ -119,21 +115,6 @@ def _fill(file: io.RawIOBase, out: Halves) -> int:
     return filled
 
 
-def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read a .npy header and leave `file` at the first byte of the data."""
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read is None:
-        raise UserError(f"{path}: .npy version {version} is unknown; write it with numpy.save")
-    shape, fortran, dtype = read(file)
-    if fortran and len(shape) > 1 and min(shape) > 1:
-        raise UserError(f"{path}: columns come first; save numpy.ascontiguousarray of it")
-    return shape, dtype
-
-
 def _raw(
     path: Path,
     found: tuple[tuple[int, ...], np.dtype[Any], int, str],
@@ -142,18 +123,23 @@ def _raw(
 ) -> Shard:
     shape, dtype, offset, member = found
     _refuse_shape(path, shape, dtype)
-    missing = offset + shape[0] * shape[1] * dtype.itemsize - mark[0]
+    _refuse_short(path, shape, dtype, mark[0] - offset)
+    return Shard(path, shape[0], shape[1], dtype.name, offset, member, (0, shape[0]), mark, ids)
+
+
+def _refuse_short(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> None:
+    """Compare what the header promises with the `size` of the data in bytes."""
+    missing = shape[0] * shape[1] * dtype.itemsize - size
     if missing > 0:
-        whole = (mark[0] - offset) // (shape[1] * dtype.itemsize)
+        whole = size // (shape[1] * dtype.itemsize)
         raise UserError(
             f"{path}: row {max(whole, 0)}: truncated, {missing} bytes are missing of "
             f"{shape[0]} rows; write the shard again"
         )
-    return Shard(path, shape[0], shape[1], dtype.name, offset, member, (0, shape[0]), mark, ids)
 
 
 def _refuse_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if len(shape) != 2 or shape[1] == 0:
+    if len(shape) != 2 or shape[1] <= 0 or shape[0] < 0:
         raise UserError(f"{path}: expected an array [rows, width], got shape {list(shape)}")
     if dtype.name not in TYPES or not dtype.isnative:
         raise UserError(f"{path}: expected float16 or float32, got {dtype}; cast it and save again")
@@ -163,7 +149,7 @@ def _refuse_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
 
 def _inspect_npz(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | None) -> Shard:
     with zipfile.ZipFile(path) as archive:
-        names = {Path(info.filename).stem: info for info in archive.infolist()}
+        names = npy.members(archive)
         known = [name for name in parquet.VECTOR_NAMES if name in names]
         if not known:
             raise UserError(
@@ -174,22 +160,15 @@ def _inspect_npz(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | None
         if ids is None and "ids" in names:
             ids = (path, "ids")
         with archive.open(info) as member:
-            shape, dtype = _header(member, path)
+            shape, dtype = npy.header(member, path)
             header = member.tell()
-        if info.compress_type == zipfile.ZIP_STORED:
-            offset = _data_offset(path, info.header_offset) + header
-            return _raw(path, (shape, dtype, offset, known[0]), mark, ids)
+    if info.compress_type == zipfile.ZIP_STORED:
+        offset = npy.stored_at(path, info) + header
+        return _raw(path, (shape, dtype, offset, known[0]), mark, ids)
     _refuse_shape(path, shape, dtype)
+    _refuse_short(path, shape, dtype, info.file_size - header)
     rows, width = shape
     return Shard(path, rows, width, dtype.name, None, known[0], (0, rows), mark, ids)
-
-
-def _data_offset(path: Path, header_offset: int) -> int:
-    """Return where a stored zip member's bytes begin: its local header gives two lengths."""
-    with path.open("rb") as file:
-        file.seek(header_offset + 26)
-        name, extra = struct.unpack("<HH", file.read(4))
-    return header_offset + 30 + int(name) + int(extra)
 
 
 def _inspect_parquet(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | None) -> Shard:
@@ -202,28 +181,15 @@ def _inspect_parquet(path: Path, mark: tuple[int, int], ids: tuple[Path, str] | 
     )
 
 
-_last = threading.local()
+def _decoded(shard: Shard, piece: int, start: int, stop: int) -> Halves:
+    """Return rows start..stop of one piece, which hold on to no more than a run of it."""
+    path = shard.path
 
+    def begin() -> cursor.Cursor:
+        if path.suffix.lower() == ".npz":
+            runs = npy.runs(path, shard.member, cursor.run_rows(shard.width))
+        else:
+            runs = parquet.runs(path, shard.member, piece, shard.width)
+        return cursor.Cursor(path, shard.pieces[piece], runs)
 
-def _decoded(shard: Shard, piece: int) -> Halves:
-    """Decode one piece, remembering the thread's last: neighbouring runs of rows share a piece."""
-    key = (shard.path, shard.stamp, piece)
-    if getattr(_last, "key", None) != key:
-        _last.key, _last.rows = None, None
-        _last.rows = _decode(shard, piece)
-        _last.key = key
-    rows: Halves = _last.rows
-    return rows
-
-
-def _decode(shard: Shard, piece: int) -> Halves:
-    try:
-        if shard.path.suffix.lower() == ".npz":
-            with np.load(shard.path, allow_pickle=False) as archive:
-                vectors: Halves = archive[shard.member]
-                return vectors
-        return parquet.read_group(shard.path, shard.member, piece, shard.width)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
-        clause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        row = shard.pieces[piece]
-        raise UserError(f"{shard.path}: row {row} on: cannot be decoded ({clause})") from None
+    return cursor.read((path, shard.stamp, shard.member, piece), start, stop, begin)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from edgepress.curation import npy
+from edgepress.curation.cursor import DAMAGE, reason
 from edgepress.curation.formats import Shard
-from edgepress.curation.parquet import ID_COLUMNS
+from edgepress.curation.parquet import ID_COLUMNS, opened
 from edgepress.curation.rows import RowFile
 from edgepress.curation.shards import Shards
 from edgepress.errors import UserError
@@ -21,14 +21,22 @@ _BUCKET = 1 << 22
 
 
 def stream(shards: Shards) -> Iterator[tuple[int, pa.Array]]:
-    """Yield (first global row, ids) in order; row numbers, int64, where the shards bring no ids."""
+    """Yield (first global row, ids) in order; row numbers, int64, where the shards bring no ids.
+
+    Ids are strings or whole numbers as the first file has them; one of another type is a UserError.
+    """
+    first_kind: pa.DataType | None = None
     for start, part in zip(shards.starts, shards.parts, strict=False):
         if part.ids is None:
             for first in range(0, part.rows, BATCH):
                 last = min(first + BATCH, part.rows)
                 yield start + first, pa.array(np.arange(start + first, start + last))
         else:
-            yield from _named(part, start)
+            for first, names in _named(part, start):
+                first_kind = first_kind or names.type
+                if names.type != first_kind:
+                    raise _mixture(shards, part, (names.type, first_kind))
+                yield first, names
 
 
 def batches(shards: Shards) -> Iterator[tuple[int, pa.Array]]:
@@ -75,7 +83,7 @@ def _refuse_if_equal(shards: Shards, hashes: RowFile, mark: int) -> None:
         for start, marks in hashes.chunks()
         for row in np.flatnonzero(marks == mark)
     }
-    seen: dict[str, int] = {}
+    seen: dict[str | int, int] = {}
     for start, names in stream(shards):
         for row in sorted(row for row in rows if start <= row < start + len(names)):
             name = names[row - start].as_py()
@@ -100,25 +108,48 @@ def _named(part: Shard, start: int) -> Iterator[tuple[int, pa.Array]]:
         raise UserError(f"{path}: {done} ids for the {part.rows} rows of {part.path}; one per row")
 
 
+def _mixture(shards: Shards, part: Shard, kinds: tuple[pa.DataType, pa.DataType]) -> UserError:
+    path, first = (each.ids[0] if each.ids else each.path for each in (part, shards.parts[0]))
+    return UserError(
+        f"{path}: ids are {kinds[0]}, but those of {first} are {kinds[1]}; write all as one type"
+    )
+
+
 def _batches(path: Path, column: str) -> Iterator[pa.Array]:
     try:
         if path.suffix.lower() == ".npz":
-            yield pa.array(_strings(path, column), pa.string())
+            yield from _members(path, column)
             return
-        with pq.ParquetFile(path) as file:
-            name = column or next((n for n in ID_COLUMNS if n in file.schema_arrow.names), "")
+        with opened(path) as file:
+            columns = file.schema_arrow.names
+            name = column or next((name for name in ID_COLUMNS if name in columns), "")
             if not name:
-                raise UserError(f"{path}: no column {', '.join(ID_COLUMNS)}; name the ids so")
-            for batch in file.iter_batches(batch_size=BATCH, columns=[name]):
-                yield batch.column(0).cast(pa.string())
-    except (OSError, ValueError, pa.ArrowException) as error:
-        clause = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise UserError(
+                    f"{path}: none of {', '.join(ID_COLUMNS)} is in it, only "
+                    f"{', '.join(columns) or 'nothing'}; name the column of ids so"
+                )
+            kind = _kind(file.schema_arrow.field(name).type)
+            for batch in file.iter_batches(BATCH, columns=[name], use_threads=False):
+                yield batch.column(0).cast(kind)
+    except DAMAGE as error:
+        clause = reason(error)
         raise UserError(f"{path}: ids cannot be read ({clause}); write the file again") from None
 
 
-def _strings(path: Path, member: str) -> npt.NDArray[np.str_]:
-    with np.load(path, allow_pickle=False) as archive:
-        names = archive[member]
-    if names.ndim != 1 or names.dtype.kind not in "USiu":
-        raise UserError(f"{path}: {member}: expected a list of strings, got {names.dtype}")
-    return np.asarray(names.astype(str))
+def _kind(found: pa.DataType) -> pa.DataType:
+    """Return the type ids are passed on as: int64, uint64 where it needs that room, or string."""
+    found = found.value_type if pa.types.is_dictionary(found) else found
+    if not pa.types.is_integer(found):
+        return pa.string()
+    return found if found == pa.uint64() else pa.int64()
+
+
+def _members(path: Path, member: str) -> Iterator[pa.Array]:
+    for names in npy.runs(path, member, BATCH):
+        if names.ndim != 1 or names.dtype.kind not in "USiu":
+            raise UserError(f"{path}: {member}: expected a list of strings, got {names.dtype}")
+        if names.dtype.kind in "iu":
+            kind = _kind(pa.from_numpy_dtype(names.dtype))
+            yield pa.array(names.astype(kind.to_pandas_dtype()))
+        else:
+            yield pa.array(names.astype(str), pa.string())

@@ -127,11 +127,14 @@ def natural(path: Path) -> list[tuple[int, int | str]]:
 
 
 def _expand(path: Path) -> list[tuple[Path, tuple[Path, str] | None]]:
-    """Return the shards below a path, each with the file and column of its ids if it has one."""
+    """Return the shards below a path, each with the file and column of its ids if it has one.
+
+    An empty column stands for the first of `parquet.ID_COLUMNS` that the file has.
+    """
     if not path.is_dir():
         return [(path, None)]
     if (path / "embeddings.npy").is_file() and (path / "ids.parquet").is_file():
-        return [(path / "embeddings.npy", (path / "ids.parquet", "id"))]
+        return [(path / "embeddings.npy", (path / "ids.parquet", ""))]
     if (path / "img_emb").is_dir():
         return [(file, _metadata(path, file)) for file in _listed(path / "img_emb")]
     return [(file, None) for file in _listed(path)]
