@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepress.curation.curate import Means, Source, curate
+from edgepress.curation.curate import Means, Source, decided
 from edgepress.curation.engine import Local
 from edgepress.curation.subset import subset
 from edgepress.data.images import ImageSet
@@ -30,9 +30,12 @@ def work(stage: Stage) -> None:
     label = dict(zip(images.ids, images.labels.tolist(), strict=True))
     classes = np.array([label[name] for name in ids], np.int64)
     means = Means(SCRATCH / "runs", Local(os.cpu_count() or 1))
-    with stage.output("data/selection") as folder:
-        selection = curate(method, Source(shards, stage.seed, classes), folder, means)
-        kept = classes[selection.table(folder).kept]
+    with (
+        decided(method, Source(shards, stage.seed, classes), means) as found,
+        stage.output("data/selection") as folder,
+    ):
+        selection = found.save(folder)
+        kept = classes[selection.kept(folder)]
     per_class = np.bincount(kept, minlength=len(images.classes)).tolist()
     stage.metrics(**_numbers(selection))
     stage.metrics(kept_per_class=dict(zip(images.classes, per_class, strict=True)))

@@ -8,21 +8,21 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from edgepress.curation.curate import Means, Source, curate
+from edgepress.curation.curate import Decided, Means, Source, decided
 from edgepress.curation.engine import Engine, Local
+from edgepress.curation.outputs import Outputs, inputs, naming, tidy, write_kept
 from edgepress.curation.shards import Shards
+from edgepress.curation.tally import Labels, refuse_strangers
 from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
 from edgepress.methods import Method, module, names, resolve
-from edgepress.records.selection import TABLE, Selection
+from edgepress.records.selection import Selection
 
 OPTIONS = {
     "keep": "share of the rows to keep, above 0 and up to 1",
@@ -66,27 +66,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Select, write the rows kept, and print what was decided; returns 0."""
     method = _method(arguments)
+    if arguments.seed < 0:
+        raise UserError(f"--seed: {arguments.seed} is below 0; give a whole number of 0 or more")
     # Workers of a cluster have working directories of their own.
     paths = [path.resolve() if arguments.engine == "ray" else path for path in arguments.embeddings]
-    source = Source(Shards.open(paths), arguments.seed, _labels(arguments.labels))
-    out: Path = arguments.out
+    labels = None if arguments.labels is None else _labels(arguments.labels)
+    classes = None if labels is None else labels.codes
+    source = Source(Shards.open(paths), arguments.seed, classes)
     images = None if arguments.images is None else ImageSet.open(arguments.images)
-    _refuse_unwritable([out, arguments.report, arguments.selection])
+    outputs = Outputs(arguments.out, arguments.report, arguments.selection)
+    scratch = _scratch(arguments)
+    outputs.refuse(inputs(source.shards, arguments.labels, arguments.images), scratch)
+    if images is not None and labels is None and outputs.report is not None:
+        refuse_strangers(source.shards, images)
     if sys.stderr.isatty():
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-    scratch = (arguments.scratch or out.with_name(f".{out.name}.scratch")).resolve()
-    folder = arguments.selection or scratch / "selection"
-    with _engine(arguments) as engine, _room(scratch):
-        selection = curate(method, source, folder, Means(scratch / "runs", engine))
-    if arguments.report is not None:
+    with (
+        _room(scratch),
+        _engine(arguments) as engine,
+        decided(method, source, Means(scratch / "runs", engine)) as found,
+    ):
+        selection = _write(found, outputs, labels, images)
+    tidy(scratch, own=arguments.scratch is None)
+    sys.stdout.write(_summary(selection, outputs.out))
+    return 0
+
+
+def _scratch(arguments: argparse.Namespace) -> Path:
+    """Return the absolute folder for progress, by default one beside --out."""
+    if arguments.scratch is not None:
+        return Path(arguments.scratch).resolve()
+    out: Path = arguments.out.absolute()
+    return (out.parent / f".{out.name}.scratch").resolve()
+
+
+def _write(
+    found: Decided, outputs: Outputs, labels: Labels | None, images: ImageSet | None
+) -> Selection:
+    folder = outputs.selection or found.folder / "selection"
+    with naming(folder) if outputs.selection else nullcontext():
+        selection = found.save(folder)
+    if outputs.report is not None:
         from edgepress.curation.page import write_page
 
-        write_page(selection, folder, arguments.report, (source.classes, images))
-    _write_kept(folder, out)
-    if arguments.scratch is None:
-        _remove(scratch)
-    sys.stdout.write(_summary(selection, out))
-    return 0
+        write_page(selection, folder, outputs.report, labels, images)
+    write_kept(folder, outputs.out)
+    return selection
 
 
 def _method(arguments: argparse.Namespace) -> Method:
@@ -117,16 +142,16 @@ def _value(text: str) -> Any:
     return text
 
 
-def _labels(path: Path | None) -> Any:
-    if path is None:
-        return None
+def _labels(path: Path) -> Labels:
+    """Read a class number per row, of any size, as the numbers there are and a code for each."""
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); save an integer array") from None
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise UserError(f"{path}: expected whole numbers of 0 or more, one per row")
-    return labels.astype(np.int64)
+    names = np.unique(labels)
+    return Labels(np.searchsorted(names, labels).astype(np.int64, copy=False), names)
 
 
 @contextmanager
@@ -157,44 +182,6 @@ def _room(scratch: Path) -> Iterator[None]:
         raise UserError(
             f"{scratch}: no space left; free some or name another disk by --scratch"
         ) from None
-
-
-def _refuse_unwritable(paths: list[Path | None]) -> None:
-    """Find out before hours of work that an output cannot be written."""
-    for path in paths:
-        if path is None:
-            continue
-        probe = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise UserError(
-                f"{path}: cannot be written ({error.strerror}); name another place"
-            ) from None
-        if path.suffix and path.is_dir():
-            raise UserError(f"{path}: is a folder; name a file")
-
-
-def _write_kept(folder: Path, out: Path) -> None:
-    """Copy id, concept and distance of the rows kept into `out`, whole or not at all."""
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        with pq.ParquetFile(folder / TABLE) as table:
-            schema = pa.schema([table.schema_arrow.field(i) for i in range(3)])
-            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-                for batch in table.iter_batches():
-                    kept = batch.filter(batch.column("kept"))
-                    writer.write_batch(kept.select(schema.names))
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _summary(selection: Selection, out: Path) -> str:

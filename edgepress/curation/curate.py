@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,32 +50,62 @@ class Means:
     """Seconds between saves inside a pass."""
 
 
-def curate(method: Method, source: Source, folder: Path, means: Means) -> Selection:
-    """Select rows and write the Selection into `folder`; a failure leaves that folder as it was.
+@dataclass(frozen=True)
+class Decided:
+    """What a method decided about every row, and where that lies until outputs are written."""
 
-    A killed run is taken up where it was if method, seed and files are the same; the scratch
-    folder goes when the selection is written.
+    method: Method
+    outcome: Outcome
+    folder: Path
+    """The job's scratch folder."""
+
+    def save(self, folder: Path) -> Selection:
+        """Write the Selection into `folder`; a failure leaves that folder as it was."""
+        params = self.method.params
+        facts = {
+            "method": self.method.name,
+            "params": params.model_dump(mode="json"),
+            "temperature": getattr(params, "temperature", None),
+            "order": getattr(params, "order", None),
+        }
+        return self.outcome.save(folder, facts)
+
+
+@contextmanager
+def decided(method: Method, source: Source, means: Means) -> Iterator[Decided]:
+    """Decide about every row, then hold the scratch folder until the block ends well.
+
+    A job that was killed or failed, inside the block too, is taken up where it was if method, seed
+    and files are the same. A second process on the same job is a UserError.
     """
     shards, classes = source.shards, source.classes
     if classes is not None and len(classes) != shards.rows:
         raise UserError(f"classes: {len(classes)} labels for {shards.rows} rows; give one per row")
+    if source.seed < 0:
+        raise UserError(f"seed: {source.seed} is below 0; give a whole number of 0 or more")
     work = Work.open(means.scratch, _key(method, source), means.every)
     job = Job(shards, source.seed, work, means.engine, means.span, classes)
     try:
-        ids.refuse_repeats(shards, work.folder / "ids.rows")
+        yield Decided(method, _outcome(method, job), work.folder)
+        work.remove()
+    finally:
+        work.release()
+
+
+def _outcome(method: Method, job: Job) -> Outcome:
+    try:
+        ids.refuse_repeats(job.shards, job.work.folder / "ids.rows")
         outcome: Outcome = method(job)
     except UserError:
-        work.remove_unless_begun()
+        job.work.remove_unless_begun()
         raise
-    facts = {
-        "method": method.name,
-        "params": method.params.model_dump(mode="json"),
-        "temperature": getattr(method.params, "temperature", None),
-        "order": getattr(method.params, "order", None),
-    }
-    selection = outcome.save(folder, facts)
-    work.remove()
-    return selection
+    return outcome
+
+
+def curate(method: Method, source: Source, folder: Path, means: Means) -> Selection:
+    """Select rows and write the Selection into `folder`, see `decided` and `Decided.save`."""
+    with decided(method, source, means) as found:
+        return found.save(folder)
 
 
 def prune(
@@ -90,7 +122,7 @@ def prune(
         np.save(folder / "vectors.npy", np.ascontiguousarray(vectors), allow_pickle=False)
         source = Source(Shards.open([folder / "vectors.npy"]), seed, classes)
         means = Means(folder / "work", engine or Local())
-        return curate(method, source, folder, means).table(folder).kept
+        return curate(method, source, folder, means).kept(folder)
 
 
 def _key(method: Method, source: Source) -> str:

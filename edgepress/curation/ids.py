@@ -59,7 +59,8 @@ def batches(shards: Shards) -> Iterator[tuple[int, pa.Array]]:
 def refuse_repeats(shards: Shards, scratch: Path) -> None:
     """Raise UserError where an id is missing or repeated; memory does not grow with the rows.
 
-    Hashes of the ids are written to `scratch` and compared one share of their range at a time.
+    Hashes of the ids lie in the file `scratch` meanwhile; one share of their range is compared at a
+    time.
     """
     if shards.parts[0].ids is None:
         return
@@ -74,6 +75,7 @@ def refuse_repeats(shards: Shards, scratch: Path) -> None:
         repeated = ordered[1:][ordered[1:] == ordered[:-1]]
         for mark in np.unique(repeated):
             _refuse_if_equal(shards, hashes, int(mark))
+    scratch.unlink()
 
 
 def _refuse_if_equal(shards: Shards, hashes: RowFile, mark: int) -> None:

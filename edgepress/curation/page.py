@@ -6,15 +6,12 @@ import base64
 from html import escape
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from edgepress.curation import pictures
+from edgepress.curation.outputs import writing
+from edgepress.curation.tally import Labels, Tally, tally
 from edgepress.data.images import ImageSet
-from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
-from edgepress.records.record import write_atomically
-from edgepress.records.selection import Selection, SelectionTable
+from edgepress.records.selection import Concept, Selection
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;max-width:60rem;
@@ -33,34 +30,37 @@ def write_page(
     selection: Selection,
     folder: Path,
     path: Path,
-    extras: tuple[npt.NDArray[np.int64] | None, ImageSet | None],
+    labels: Labels | None = None,
+    images: ImageSet | None = None,
 ) -> None:
-    """Write the page of the selection in `folder` to `path`; `extras` are labels and images.
+    """Write the page of the selection in `folder` to `path`.
 
     Labels per row add the share kept per class; images whose ids are those of the
     selection are shown, and bring their labels where none are given.
     """
-    labels, images = extras
-    table = selection.table(folder)
+    shown = [] if images is None else pictures.spaced(selection)
+    found = tally(selection, folder, labels, images, [concept.index for concept in shown])
     drawn = [pictures.quota_by_size(selection)]
     complexity = pictures.complexity_by_size(selection)
     if complexity is not None:
         drawn.insert(0, complexity)
-    classes = _classes(table, labels, images)
-    if classes is not None:
-        drawn.append(pictures.kept_per_class(table.kept, *classes))
+    if labels is not None:
+        drawn.append(pictures.kept_per_class(found.kept, found.totals, labels.names))
+    elif images is not None:
+        drawn.append(pictures.kept_per_class(found.kept, found.totals, images.classes))
     parts = [_head(selection), '<div class="pictures">']
     parts += [_image(data, "svg+xml") for data in drawn]
     parts.append("</div>")
     if images is not None:
-        parts.append(_grid(selection, table, images))
+        parts.append(_grid(shown, found, images))
     parts.append(_concepts(selection))
     title = f"Selection by {escape(selection.method)}"
-    write_atomically(
-        path,
+    text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style><body><h1>{title}</h1>{''.join(parts)}</body></html>\n",
+        f"<style>{_STYLE}</style><body><h1>{title}</h1>{''.join(parts)}</body></html>\n"
     )
+    with writing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _head(selection: Selection) -> str:
@@ -77,24 +77,9 @@ def _head(selection: Selection) -> str:
     )
 
 
-def _classes(
-    table: SelectionTable, labels: npt.NDArray[np.int64] | None, images: ImageSet | None
-) -> tuple[npt.NDArray[np.int64], list[str]] | None:
-    if labels is not None:
-        return labels, [str(index) for index in range(int(labels.max()) + 1)]
-    if images is None:
-        return None
-    label = dict(zip(images.ids, images.labels.tolist(), strict=True))
-    found = [label.get(str(name)) for name in table.ids]
-    if None in found:
-        lacking = table.ids[found.index(None)]
-        raise UserError(f"--images: the manifest has no usable image of id {str(lacking)!r}")
-    return np.array(found, np.int64), list(images.classes)
-
-
-def _grid(selection: Selection, table: SelectionTable, images: ImageSet) -> str:
+def _grid(shown: list[Concept], found: Tally, images: ImageSet) -> str:
     spec = InputSpec(height=64, width=64, channels=3, mean=(0, 0, 0), std=(1, 1, 1))
-    png = pictures.concept_grid(selection, table, images, spec)
+    png = pictures.concept_grid(shown, found.examples, images, spec)
     if png is None:
         return ""
     return (

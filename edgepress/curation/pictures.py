@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from matplotlib.figure import Figure
 
 from edgepress.data.images import ImageSet
 from edgepress.records.inputs import InputSpec
-from edgepress.records.selection import Selection, SelectionTable
+from edgepress.records.selection import Concept, Selection
 
 KEPT, PRUNED, LINE = "#1f5f8b", "#d98236", "#9aa3ad"
+_MOST_CLASSES = 200
+_EACH = 6
+"""Images of a side of a concept."""
 
 
 def complexity_by_size(selection: Selection) -> bytes | None:
@@ -57,57 +60,59 @@ def quota_by_size(selection: Selection) -> bytes:
 
 
 def kept_per_class(
-    kept: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], names: Sequence[str]
+    kept: npt.NDArray[np.int64],
+    totals: npt.NDArray[np.int64],
+    names: Sequence[str] | npt.NDArray[np.integer],
 ) -> bytes:
-    """Return an SVG of the share kept of every class; `kept` and `labels` are per row, [N]."""
-    totals = np.bincount(labels, minlength=len(names))
-    shares = np.bincount(labels[kept], minlength=len(names)) / np.maximum(totals, 1)
-    figure, axes = _figure("Share kept", "", height=0.7 + 0.24 * len(names))
-    places = np.arange(len(names))
-    axes.barh(places, shares, color=KEPT, height=0.7)
-    axes.axvline(float(kept.mean()), color=PRUNED, linewidth=1.2)
+    """Return an SVG of the share kept of every class, or of the 200 largest where there are more.
+
+    `kept` and `totals` are rows per class, [classes].
+    """
+    shown = np.sort(np.argsort(-totals, kind="stable")[:_MOST_CLASSES])
+    shares = kept[shown] / np.maximum(totals[shown], 1)
+    mean = float(kept.sum() / max(1, totals.sum()))
+    label = "Share kept"
+    if len(shown) < len(totals):
+        label += f" (the {len(shown)} largest of {len(totals):,} classes)"
+    figure, axes = _figure(label, "", height=0.7 + 0.24 * len(shown))
+    axes.barh(np.arange(len(shown)), shares, color=KEPT, height=0.7)
+    axes.axvline(mean, color=PRUNED, linewidth=1.2)
     axes.annotate(
-        f"all rows: {kept.mean():.0%}", (float(kept.mean()), -0.9), ha="center", color=PRUNED,
-        annotation_clip=False,
-    )  # fmt: skip
-    axes.set_yticks(places, [_shortened(name) for name in names])
+        f"all rows: {mean:.0%}", (mean, -0.9), ha="center", color=PRUNED, annotation_clip=False
+    )
+    axes.set_yticks(np.arange(len(shown)), [_shortened(str(names[i])) for i in shown])
     axes.set_xlim(0, 1)
     axes.invert_yaxis()
     return _svg(figure)
 
 
 def concept_grid(
-    selection: Selection, table: SelectionTable, images: ImageSet, spec: InputSpec
+    shown: Sequence[Concept],
+    examples: Mapping[tuple[int, bool], npt.NDArray[np.int64]],
+    images: ImageSet,
+    spec: InputSpec,
 ) -> bytes | None:
     """Return a PNG: a row per concept, examples kept on the left and pruned on the right.
 
-    Concepts run from the most to the least complex; None where no row has an image in `images`.
+    `examples` are places in `images` by concept and by kept or not, from the centre to the rim, of
+    which some are drawn; None where there are none.
     """
-    place = {name: index for index, name in enumerate(images.ids)}
-    shown = [concept.index for concept in _spaced(selection)]
-    each = 6
-    picks = [
-        [_spaced_rows(table, concept, kept, each, place) for kept in (True, False)]
-        for concept in shown
-    ]
-    wanted = [str(table.ids[row]) for pair in picks for side in pair for row in side]
+    sides = {key: places[_evenly(len(places), _EACH)] for key, places in examples.items()}
+    wanted = sorted({int(place) for places in sides.values() for place in places})
     if not wanted:
         return None
     pixels = _pixels(images, wanted, spec)
     figure = Figure(figsize=(8, 0.62 * len(shown) + 0.5), layout="constrained")
-    grid: Any = figure.subplots(len(shown), 2 * each + 1, squeeze=False)
-    for line, (concept, pair) in enumerate(zip(shown, picks, strict=True)):
-        for cell in grid[line]:
+    grid: Any = figure.subplots(len(shown), 2 * _EACH + 1, squeeze=False)
+    for line, concept in zip(grid, shown, strict=True):
+        for cell in line:
             cell.axis("off")
-        facts = selection.concepts[concept]
-        grid[line][each].text(
-            0.5, 0.5, f"{concept}\n{facts.kept}/{facts.size}", ha="center", va="center", fontsize=7
-        )
-        for side, rows in enumerate(pair):
-            for column, row in enumerate(rows):
-                image = pixels[str(table.ids[row])]
-                cell = grid[line][column + side * (each + 1)]
-                cell.imshow(image.squeeze(), cmap="gray" if image.shape[2] == 1 else None)
+        text = f"{concept.index}\n{concept.kept}/{concept.size}"
+        line[_EACH].text(0.5, 0.5, text, ha="center", va="center", fontsize=7)
+        for kept, first in ((True, 0), (False, _EACH + 1)):
+            for column, place in enumerate(sides.get((concept.index, kept), ()), first):
+                image = pixels[int(place)]
+                line[column].imshow(image.squeeze(), cmap="gray" if image.shape[2] == 1 else None)
     figure.text(0.25, 1.0, "kept", ha="center", color=KEPT, weight="bold")
     figure.text(0.75, 1.0, "pruned", ha="center", color=PRUNED, weight="bold")
     out = io.BytesIO()
@@ -115,35 +120,27 @@ def concept_grid(
     return out.getvalue()
 
 
-def _spaced(selection: Selection, most: int = 10) -> list[Any]:
+def spaced(selection: Selection, most: int = 10) -> list[Concept]:
     """Return up to `most` concepts, evenly over the order of complexity (of size without)."""
     ranked = sorted(
         (c for c in selection.concepts if c.size),
         key=lambda c: (-(c.complexity or 0.0), -c.size, c.index),
     )
-    steps = np.unique(np.linspace(0, len(ranked) - 1, min(most, len(ranked))).round().astype(int))
-    return [ranked[step] for step in steps]
+    return [ranked[step] for step in _evenly(len(ranked), most)]
 
 
-def _spaced_rows(
-    table: SelectionTable, concept: int, kept: bool, each: int, place: dict[str, int]
-) -> list[int]:
-    """Return up to `each` rows with images of one side of a concept, from centre to rim."""
-    rows = np.flatnonzero((table.concept == concept) & (table.kept == kept))
-    rows = rows[np.argsort(table.distance[rows], kind="stable")]
-    known = [int(row) for row in rows if str(table.ids[row]) in place]
-    steps = np.unique(np.linspace(0, len(known) - 1, min(each, len(known))).round().astype(int))
-    return [known[step] for step in steps]
+def _evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Return up to `most` of the places 0..count, evenly over them, ends included."""
+    steps = np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
+    return np.unique(steps)
 
 
 def _pixels(
-    images: ImageSet, wanted: Sequence[str], spec: InputSpec
-) -> dict[str, npt.NDArray[np.uint8]]:
+    images: ImageSet, wanted: Sequence[int], spec: InputSpec
+) -> dict[int, npt.NDArray[np.uint8]]:
     from edgepress.data.preprocess import decode
 
-    place = {name: index for index, name in enumerate(images.ids)}
-    ordered = sorted(set(wanted), key=lambda name: place[name])
-    return {name: decode(images.encoded(place[name]), spec) for name in ordered}
+    return {place: decode(images.encoded(place), spec) for place in wanted}
 
 
 def _figure(across: str, up: str, height: float = 3.4) -> tuple[Figure, Axes]:

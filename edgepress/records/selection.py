@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -112,12 +112,7 @@ class Selection(Record):
 
     def table(self, folder: Path) -> SelectionTable:
         """Read selection.parquet of `folder` whole; a changed file is a UserError."""
-        path = folder / TABLE
-        if not path.is_file():
-            raise UserError(f"{path}: file not found; run the curate stage again")
-        if sha256_file(path) != self.table_sha256:
-            raise UserError(f"{path}: is not the file selection.json names; run curate again")
-        with pq.ParquetFile(path) as file:  # pq.read_table would import pandas
+        with self._opened(folder) as file:
             table = file.read()
         distance = table["distance"].to_numpy()
         return SelectionTable(
@@ -128,10 +123,37 @@ class Selection(Record):
             reason=table["reason"].to_pylist(),
         )
 
+    def batches(
+        self, folder: Path, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield selection.parquet of `folder` in row order, 65,536 rows or fewer at a time.
+
+        `columns` are all where none are named; a changed file is a UserError.
+        """
+        with self._opened(folder) as file:
+            yield from file.iter_batches(columns=columns)
+
+    def kept(self, folder: Path) -> npt.NDArray[np.bool_]:
+        """Return the mask of rows kept, bool [rows]."""
+        found = [kept_rows(batch) for batch in self.batches(folder, ["kept"])]
+        return np.concatenate(found)
+
     def kept_ids(self, folder: Path) -> list[str]:
         """Return the ids of the rows kept, as strings, in the table's order."""
-        table = self.table(folder)
-        return [str(name) for name, kept in zip(table.ids, table.kept, strict=True) if kept]
+        names: list[str] = []
+        for batch in self.batches(folder, ["id", "kept"]):
+            # Lists, as Array.take and filter import pandas.
+            rows = zip(batch.column("id").to_pylist(), kept_rows(batch), strict=True)
+            names += [str(name) for name, kept in rows if kept]
+        return names
+
+    def _opened(self, folder: Path) -> pq.ParquetFile:
+        path = folder / TABLE
+        if not path.is_file():
+            raise UserError(f"{path}: file not found; run the curate stage again")
+        if sha256_file(path) != self.table_sha256:
+            raise UserError(f"{path}: is not the file selection.json names; run curate again")
+        return pq.ParquetFile(path)  # pq.read_table would import pandas
 
     def _refuse_miscount(self, kept: npt.NDArray[np.int64], rows: int) -> None:
         if rows != self.rows:
@@ -146,6 +168,12 @@ class Selection(Record):
                 )
 
 
+def kept_rows(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """Return the column `kept` of a batch of the table, bool [rows of the batch]."""
+    mask: npt.NDArray[np.bool_] = batch.column("kept").to_numpy(zero_copy_only=False)
+    return mask
+
+
 def _write_table(
     path: Path, batches: Iterable[pa.RecordBatch], concepts: int
 ) -> tuple[npt.NDArray[np.int64], int]:
@@ -158,7 +186,7 @@ def _write_table(
             if writer is None:
                 writer = pq.ParquetWriter(path, batch.schema, compression="zstd")
             writer.write_batch(batch)
-            mask = batch.column("kept").to_numpy(zero_copy_only=False)
+            mask = kept_rows(batch)
             chosen = batch.column("concept").to_numpy()[mask]
             if chosen.size and not 0 <= int(chosen.min()) <= int(chosen.max()) < concepts:
                 raise UserError(f"selection: a kept row's concept is not one of {concepts}")

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import base64
 import errno
+import multiprocessing
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,12 @@ import pytest
 
 from edgepress.cli import main
 from edgepress.curation import command
+from edgepress.curation.outputs import write_kept
 from edgepress.curation.rows import RowFile
+from edgepress.curation.work import Work
+from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.splits import Fractions
+from edgepress.methods import resolve
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.selection import Selection
 
@@ -89,6 +98,26 @@ def test_report_is_one_page_without_links(files: Path) -> None:
         (["--keep", "0.3", "--report", "no/such/out.html"], "cannot be written"),
         (["--keep", "0.3", "--scratch", "labels.npy/x"], "labels.npy/x/runs: cannot be written"),
         (["--keep", "0.3", "--images", "emb", "--report", "o.html"], "emb/manifest."),
+        (["--keep", "0.3", "--seed", "-1"], "--seed: -1 is below 0; give a whole number"),
+        (["--keep", "0.3", "--out", "emb"], "--out emb: is a folder; name a file"),
+        (["--keep", "0.3", "--out", "."], "--out .: is a folder; name a file"),
+        (["--keep", "0.3", "--report", "emb"], "--report emb: is a folder; name a file"),
+        (["--keep", "0.3", "--selection", "labels.npy"], "--selection labels.npy: is a file"),
+        (["--keep", "0.3", "--selection", "no/such"], "--selection no/such: cannot be written"),
+        (["--keep", "0.3", "--out", "emb/embeddings.npy"], "--out emb/embeddings.npy: is an input"),
+        (["--keep", "0.3", "--out", "emb/ids.parquet"], "--out emb/ids.parquet: is an input too"),
+        (["--keep", "0.3", "--report", "emb/../emb/embeddings.npy"], "is an input too; name"),
+        (
+            ["--keep", "0.3", "--labels", "labels.npy", "--out", "labels.npy"],
+            "--out labels.npy: is an input too; name another place",
+        ),
+        (["--keep", "0.3", "--report", "./kept.parquet"], "is what --out writes too; name"),
+        (["--keep", "0.3", "--selection", "kept.parquet"], "kept.parquet: is what --out writes"),
+        (
+            ["--keep", "0.3", "--out", "selection.parquet", "--selection", "."],
+            "--selection selection.parquet: is what --out writes too",
+        ),
+        (["--keep", "0.3", "--scratch", "kept.parquet"], "kept.parquet: is what --out writes"),
     ],
 )
 def test_curate_refuses_in_one_line_and_keeps_the_earlier_output(
@@ -121,6 +150,125 @@ def test_scratch_leaves_what_is_not_its_own(files: Path) -> None:
     precious.mkdir(parents=True)
     assert _curate("--keep", "0.3", "--method", "random", "--scratch", "scratch") == 0
     assert precious.is_dir()
+
+
+def test_scratch_leaves_what_another_process_works_on(files: Path) -> None:
+    runs = files / ".kept.parquet.scratch" / "runs"
+    other = Work.open(runs, "other")
+    assert _curate("--keep", "0.3", "--method", "random") == 0
+    assert other.folder.is_dir()
+    other.remove()
+    assert _curate("--keep", "0.3", "--method", "random") == 0
+    assert not runs.parent.exists()
+
+
+def test_curate_refuses_when_the_same_job_runs_already(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = []
+
+    def again(folder: Path, out: Path) -> None:
+        codes.append(_curate("--keep", "0.3", "--method", "random"))
+        write_kept(folder, out)
+
+    monkeypatch.setattr(command, "write_kept", again)
+    assert _curate("--keep", "0.3", "--method", "random") == 0
+    assert codes == [2]
+    assert "another process runs this job there" in capsys.readouterr().err
+    assert len(pq.ParquetFile("kept.parquet").read()) == 180
+
+
+def _killed(options: list[str]) -> None:
+    command.write_kept = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    _curate(*options)
+
+
+@pytest.mark.parametrize("more", [[], ["--selection", "full"], ["--report", "out.html"]])
+def test_no_step_is_taken_again_when_killed_before_the_rows_kept_are_written(
+    files: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    options = ["--keep", "0.3", *more]
+    assert _curate(*options) == 0
+    expected = Path("kept.parquet").read_bytes()
+    Path("kept.parquet").unlink()
+    child = multiprocessing.get_context("fork").Process(target=_killed, args=(options,))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    steps = _noted_steps(monkeypatch)
+    assert _curate(*options) == 0
+    assert steps == []
+    assert Path("kept.parquet").read_bytes() == expected
+    assert not Path(".kept.parquet.scratch").exists()
+
+
+def _noted_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by every step that is computed rather than read."""
+    steps: list[str] = []
+    step = Work.step
+
+    def noted(self: Work, name: str, compute: Any) -> Any:
+        def computed() -> Any:
+            steps.append(name)
+            return compute()
+
+        return step(self, name, computed)
+
+    monkeypatch.setattr(Work, "step", noted)
+    return steps
+
+
+@pytest.mark.parametrize("name", ["kept.parquet", "out.html", "full"])
+def test_the_output_is_named_and_no_step_lost_when_it_cannot_be_renamed(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    replace = Path.replace
+
+    def refused(self: Path, target: Path) -> Path:
+        if name in (target.name, target.parent.name):
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(self), str(target))
+        return replace(self, target)
+
+    options = ["--keep", "0.3", "--report", "out.html", "--selection", "full"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refused)
+        assert _curate(*options) == 2
+    err = capsys.readouterr().err
+    assert f"edgepress curate: {name}: cannot be written (Operation not permitted); mend" in err
+    assert "partial" not in err
+    assert err.count("\n") == 1
+    steps = _noted_steps(monkeypatch)
+    assert _curate(*options) == 0
+    assert steps == []
+    assert not list(files.glob(".*"))
+
+
+def test_foreign_images_are_refused_before_any_pass(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("images").mkdir()
+    source = resolve("data.sources", {"method": "digits"}, "test", "source")
+    rules = Rules(split=Fractions(val=0.1, test=0.25), limit=40)
+    build_manifest(source(Path("images")), Path("images"), rules)
+    options = ["--keep", "0.3", "--report", "out.html", "--images", "images"]
+    assert _curate(*options) == 2
+    assert "--images: the manifest has no usable image of id 'img-0000'" in capsys.readouterr().err
+    assert not Path(".kept.parquet.scratch").exists()
+    assert _curate(*options, "--labels", "labels.npy") == 0
+
+
+def test_labels_of_any_size_count_as_small_ones_do_and_the_page_names_them(files: Path) -> None:
+    options = ["--keep", "0.1", "--labels", "labels.npy", "--class-floor", "12"]
+    assert _curate(*options) == 0
+    expected = Path("kept.parquet").read_bytes()
+    large = [7, 3_000_000_000, 2**33, 2**63 + 5]
+    for dtype, names in ((np.int64, large[:3] + [2**62]), (np.uint64, large)):
+        np.save("labels.npy", np.array(names, dtype)[np.arange(600) % 4])
+        assert _curate(*options, "--report", "out.html") == 0
+        assert Path("kept.parquet").read_bytes() == expected
+        pictures = re.findall(r"svg\+xml;base64,([^\"]+)", Path("out.html").read_text())
+        classes = base64.b64decode(pictures[-1])
+        assert all(f">{name}<".encode() in classes for name in names[:3])
 
 
 def test_every_default_is_a_parameter_some_method_has() -> None:

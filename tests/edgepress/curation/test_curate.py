@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,7 @@ from edgepress.curation.engine import Local
 from edgepress.curation.work import Work
 from edgepress.errors import UserError
 from edgepress.methods import names
+from edgepress.records.selection import Selection
 
 Run = Callable[..., Any]
 Vectors = Callable[..., Any]
@@ -288,6 +290,31 @@ def test_prune_refuses_when_a_parameter_is_bad(
 ) -> None:
     with pytest.raises(UserError, match=clause):
         prune(vectors(500), {**complexity, **changes}, 0)
+
+
+def test_prune_refuses_when_the_seed_is_below_0(
+    vectors: Vectors, complexity: dict[str, Any]
+) -> None:
+    with pytest.raises(UserError, match="seed: -1 is below 0; give a whole number of 0 or more"):
+        prune(vectors(500), complexity, -1)
+
+
+def test_scratch_is_free_for_another_try_when_a_run_has_failed(
+    tmp_path: Path, run: Run, vectors: Vectors, complexity: dict[str, Any], monkeypatch: Any
+) -> None:
+    np.save(tmp_path / "v.npy", vectors(2_000))
+    save = Selection.save
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Selection, "save", full)
+    with pytest.raises(OSError, match="No space left") as held:
+        run(complexity, [tmp_path / "v.npy"])
+    monkeypatch.setattr(Selection, "save", save)
+    run(complexity, [tmp_path / "v.npy"])
+    assert held.traceback
+    assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_curate_leaves_the_earlier_selection_when_a_shard_vanishes_midway(

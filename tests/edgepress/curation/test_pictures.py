@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from edgepress.curation import pictures
 from edgepress.curation.curate import Means, Source, curate
 from edgepress.curation.page import write_page
 from edgepress.curation.shards import Shards
+from edgepress.curation.tally import Labels, tally
 from edgepress.data.images import ImageSet
 from edgepress.data.ingestion import Rules, build_manifest
 from edgepress.data.splits import Fractions
+from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.inputs import InputSpec
@@ -63,18 +66,27 @@ def test_complexity_picture_is_none_when_the_method_has_no_complexity(
 
 def test_kept_per_class_names_every_class() -> None:
     svg = pictures.kept_per_class(
-        np.array([True, False, True]), np.array([0, 0, 1]), ["cat", "a very long name of a class"]
+        np.array([1, 1]), np.array([2, 1]), ["cat", "a very long name of a class"]
     )
     assert b"cat" in svg
     assert b"a very long name " in svg
     assert b"all rows: 67%" in svg
 
 
+def test_kept_per_class_shows_the_largest_when_there_are_many() -> None:
+    totals = np.full(5_000, 2)
+    totals[4_321] = 9
+    svg = pictures.kept_per_class(totals // 2, totals, np.arange(5_000) + 10**15)
+    assert b"the 200 largest of 5,000 classes" in svg
+    assert b"1000000000004321" in svg
+    assert b"1000000000004320" not in svg
+
+
 def test_page_shows_images_classes_and_every_picture(
     tmp_path: Path, digits: tuple[Path, Path, Selection]
 ) -> None:
     manifest, folder, selection = digits
-    write_page(selection, folder, tmp_path / "out.html", (None, ImageSet.open(manifest)))
+    write_page(selection, folder, tmp_path / "out.html", images=ImageSet.open(manifest))
     page = (tmp_path / "out.html").read_text()
     assert page.count("data:image/svg+xml;base64,") == 3
     assert page.count("data:image/png;base64,") == 1
@@ -82,23 +94,59 @@ def test_page_shows_images_classes_and_every_picture(
 
 
 def test_concept_grid_is_none_when_no_row_has_an_image(
-    tmp_path: Path, digits: tuple[Path, Path, Selection]
-) -> None:
-    manifest, folder, selection = digits
-    table = selection.table(folder)
-    others = ImageSet.open(manifest, "test")
-    assert pictures.concept_grid(selection, table, others, SPEC) is None
-
-
-def test_grid_has_images_from_centre_to_rim(
     digits: tuple[Path, Path, Selection],
 ) -> None:
     manifest, folder, selection = digits
+    shown = pictures.spaced(selection)
+    others = ImageSet.open(manifest, "test")
+    labels = Labels(np.zeros(selection.rows, np.int64), np.array([7]))
+    found = tally(selection, folder, labels, others, [c.index for c in shown])
+    assert pictures.concept_grid(shown, found.examples, others, SPEC) is None
+
+
+def test_tally_finds_every_image_of_a_concept_from_centre_to_rim(
+    digits: tuple[Path, Path, Selection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, folder, selection = digits
+    _in_small_batches(monkeypatch)
     table = selection.table(folder)
-    images = ImageSet.open(manifest, "train")
-    place = {name: row for row, name in enumerate(images.ids)}
+    images = ImageSet.open(manifest)
+    place = {name: index for index, name in enumerate(images.ids)}
     largest = max(selection.concepts, key=lambda c: c.size).index
-    rows = pictures._spaced_rows(table, largest, False, 4, place)
-    assert len(rows) == 4
-    assert (np.diff(table.distance[rows]) >= 0).all()
-    assert not table.kept[rows].any()
+    found = tally(selection, folder, None, images, [largest]).examples
+    assert set(found) == {(largest, True), (largest, False)}
+    for kept in (True, False):
+        rows = np.flatnonzero((table.concept == largest) & (table.kept == kept))
+        rows = rows[np.argsort(table.distance[rows], kind="stable")]
+        assert found[largest, kept].tolist() == [place[str(table.ids[row])] for row in rows]
+
+
+def test_tally_counts_classes_over_batches(
+    digits: tuple[Path, Path, Selection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, folder, selection = digits
+    _in_small_batches(monkeypatch)
+    images = ImageSet.open(manifest, "train")
+    kept = selection.table(folder).kept
+    for labels in (None, Labels(images.labels, np.arange(10))):
+        found = tally(selection, folder, labels, images, [])
+        assert found.totals.tolist() == np.bincount(images.labels, minlength=10).tolist()
+        assert found.kept.tolist() == np.bincount(images.labels[kept], minlength=10).tolist()
+
+
+def test_tally_refuses_when_an_image_that_brings_the_class_is_missing(
+    digits: tuple[Path, Path, Selection],
+) -> None:
+    manifest, folder, selection = digits
+    with pytest.raises(UserError, match="no usable image of id"):
+        tally(selection, folder, None, ImageSet.open(manifest, "test"), [])
+
+
+def _in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Selection.batches
+
+    def small(self: Selection, folder: Path, columns: Any = None) -> Iterator[Any]:
+        for batch in batches(self, folder, columns):
+            yield from (batch.slice(start, 7) for start in range(0, batch.num_rows, 7))
+
+    monkeypatch.setattr(Selection, "batches", small)

@@ -56,6 +56,15 @@ def test_table_returns_what_save_streamed(tmp_path: Path) -> None:
     assert record.kept_ids(tmp_path) == ["i0", "i2", "i5"]
 
 
+def test_batches_return_the_table_in_order_with_the_columns_asked_for(tmp_path: Path) -> None:
+    record = Selection.save(tmp_path, _batches(), _facts())
+    assert [name for batch in record.batches(tmp_path) for name in batch["id"].to_pylist()] == [
+        f"i{row}" for row in range(6)
+    ]
+    assert next(record.batches(tmp_path, ["kept"])).schema.names == ["kept"]
+    assert record.kept(tmp_path).tolist() == [True, False, True, False, False, True]
+
+
 @pytest.mark.parametrize(
     ("changes", "clause"),
     [
@@ -89,5 +98,6 @@ def test_table_refuses_when_the_file_was_changed(tmp_path: Path) -> None:
     record = Selection.save(tmp_path, _batches(), _facts())
     with (tmp_path / "selection.parquet").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(UserError, match="selection.parquet: is not the file"):
-        record.table(tmp_path)
+    for read in (record.table, record.kept, record.kept_ids):
+        with pytest.raises(UserError, match="selection.parquet: is not the file"):
+            read(tmp_path)
