@@ -58,12 +58,12 @@ def make_vectors(path: Path, rows: int, width: int, dtype: str) -> Path:
     return path
 
 
-def ours(path: Path, clusters: int, folder: Path) -> dict[str, float]:
-    """Run the whole job in this process and return its costs and inertia."""
+def ours(path: Path, clusters: int, folder: Path, above: float | None = None) -> dict[str, float]:
+    """Run the whole job in this process, near-copies `above` dropped; return costs and inertia."""
     began = time.monotonic()
     raw = {
         "method": "concept_complexity", "keep": KEEP, "concepts": clusters, "neighbours": 20,
-        "passes": 1, "temperature": 0.1, "floor": 1, "class_floor": 0, "deduplicate": None,
+        "passes": 1, "temperature": 0.1, "floor": 1, "class_floor": 0, "deduplicate": above,
         "duplicate_kept": "farthest", "order": "hard",
     }  # fmt: skip
     method = resolve("curation", raw, "benchmark", "curate")
@@ -145,14 +145,20 @@ def rate(rows: int, folder: Path) -> None:
 
 def growth(rows: int, folder: Path) -> None:
     """Measure time and memory of the whole job as the rows grow to ten times `rows`."""
+    for above in (None, 0.95):
+        _grow(rows, folder, above)
+
+
+def _grow(rows: int, folder: Path, above: float | None) -> None:
     width, clusters = 256, 200
-    print(f"\n## Growth, x {width} float16 shards from disk, {clusters} concepts\n")
+    how = "without de-duplication" if above is None else f"copies above {above} dropped"
+    print(f"\n## Growth, x {width} float16 shards from disk, {clusters} concepts, {how}\n")
     print("| rows | wall s | CPU s | peak MB |\n|---|---|---|---|")
     points = []
-    for step, factor in enumerate((0.5, 1, 2, 5, 10)):
+    for factor in (0.5, 1, 2, 5, 10):
         count = int(rows * factor)
         path = make_vectors(folder / "growth.npy", count, width, "float16")
-        costs = _ours_apart(path, clusters, folder / f"growth-{step}")
+        costs = _ours_apart(path, clusters, folder / f"growth-{above}-{count}", above)
         points.append((count, costs))
         print(
             f"| {count:,} | {costs['seconds']:.1f} | {costs['cpu_seconds']:.1f} "
@@ -161,9 +167,10 @@ def growth(rows: int, folder: Path) -> None:
         )
     logs = np.log([[count, costs["cpu_seconds"]] for count, costs in points])
     slope = np.polyfit(logs[:, 0], logs[:, 1], 1)[0]
+    last = (logs[-1, 1] - logs[-2, 1]) / (logs[-1, 0] - logs[-2, 0])
     memory = [costs["memory_mb"] for _, costs in points]
-    print(f"\nexponent of CPU time {slope:.2f}; memory of the largest over the smallest "
-          f"{memory[-1] / memory[0]:.2f}")  # fmt: skip
+    print(f"\nexponent of CPU time {slope:.2f}, of the last step {last:.2f}; memory of the largest "
+          f"over the smallest {memory[-1] / memory[0]:.2f}")  # fmt: skip
 
 
 def allocation(_: int, __: Path) -> None:
@@ -301,8 +308,10 @@ def _single_rows(shards: Shards, part: int, folder: Path) -> dict[str, float]:
     return {"group": grouping, "echo": echo, "choose": (time.process_time() - began) / many}
 
 
-def _ours_apart(path: Path, clusters: int, folder: Path) -> dict[str, float]:
-    return _process([__file__, "ours", str(path), str(clusters), str(folder)])
+def _ours_apart(
+    path: Path, clusters: int, folder: Path, above: float | None = None
+) -> dict[str, float]:
+    return _process([__file__, "ours", str(path), str(clusters), str(folder), str(above)])
 
 
 def _process(arguments: list[str]) -> dict[str, float]:
@@ -341,8 +350,9 @@ PARTS = {
 def main() -> None:
     """Run the parts named on the command line, all of them by default."""
     if sys.argv[1:2] == ["ours"]:
-        path, clusters, folder = sys.argv[2:]
-        print(json.dumps(ours(Path(path), int(clusters), Path(folder))))
+        path, clusters, folder, text = sys.argv[2:]
+        above = None if text == "None" else float(text)
+        print(json.dumps(ours(Path(path), int(clusters), Path(folder), above)))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")

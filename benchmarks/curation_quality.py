@@ -253,6 +253,7 @@ def _half(values: list[float]) -> float:
 def plot(results: list[dict[str, Any]], fractions: list[float], path: Path) -> None:
     """Draw accuracy against the share kept, one line per method, all data as a band."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
@@ -267,6 +268,8 @@ def plot(results: list[dict[str, Any]], fractions: list[float], path: Path) -> N
     if count:
         axes.axhline(mean, color="#555555", linewidth=1, label="all data")
         axes.axhspan(mean - half, mean + half, color="#555555", alpha=0.12)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, 0))
     axes.set_xlabel("Share of the training images kept")
     axes.set_ylabel("Test accuracy, equal training steps")
     axes.spines[["top", "right"]].set_visible(False)
