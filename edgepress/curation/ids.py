@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from edgepress.curation import npy
+from edgepress.curation.columns import numbers, strings
 from edgepress.curation.cursor import DAMAGE, reason
 from edgepress.curation.formats import Shard
 from edgepress.curation.parquet import ID_COLUMNS, opened
@@ -30,7 +31,7 @@ def stream(shards: Shards) -> Iterator[tuple[int, pa.Array]]:
         if part.ids is None:
             for first in range(0, part.rows, BATCH):
                 last = min(first + BATCH, part.rows)
-                yield start + first, pa.array(np.arange(start + first, start + last))
+                yield start + first, numbers(np.arange(start + first, start + last))
         else:
             for first, names in _named(part, start):
                 first_kind = first_kind or names.type
@@ -152,6 +153,6 @@ def _members(path: Path, member: str) -> Iterator[pa.Array]:
             raise UserError(f"{path}: {member}: expected a list of strings, got {names.dtype}")
         if names.dtype.kind in "iu":
             kind = _kind(pa.from_numpy_dtype(names.dtype))
-            yield pa.array(names.astype(kind.to_pandas_dtype()))
+            yield numbers(names.astype(kind.to_pandas_dtype()))
         else:
-            yield pa.array(names.astype(str), pa.string())
+            yield strings(names.astype(str).tolist())

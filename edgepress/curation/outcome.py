@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from edgepress.curation import ids
+from edgepress.curation.columns import flags, numbers, strings
 from edgepress.curation.job import Job
 from edgepress.curation.kmeans import Assigned
 from edgepress.curation.rows import CHUNK, RowFile
@@ -77,10 +78,10 @@ class Outcome:
                 distance = self.assigned.distance.read(start, stop)
             columns = [
                 names,
-                pa.array(self._concept(start, len(names)), pa.int32()),
-                pa.array(distance, pa.float32(), from_pandas=True),
-                pa.array(reason <= CLASS_FLOOR),
-                pa.DictionaryArray.from_arrays(pa.array(reason, pa.int8()), pa.array(REASONS)),
+                numbers(self._concept(start, len(names))),
+                numbers(distance, nan_is_null=True),
+                flags(reason <= CLASS_FLOOR),
+                pa.DictionaryArray.from_arrays(numbers(reason.astype(np.int8)), strings(REASONS)),
             ]
             yield pa.record_batch(columns, schema=schema(names.type))
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgepress.curation.formats import SUFFIXES, Halves, Shard, inspect
 from edgepress.errors import UserError
 
-_GAP = 32
+_GAP = 128
 """Unwanted rows that are read through rather than sought over."""
 _RUN = 4096
 """Most rows of one read of `take`."""

@@ -170,8 +170,16 @@ class Selection(Record):
 
 def kept_rows(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     """Return the column `kept` of a batch of the table, bool [rows of the batch]."""
-    mask: npt.NDArray[np.bool_] = batch.column("kept").to_numpy(zero_copy_only=False)
-    return mask
+    column = batch.column("kept")
+    # By its buffer, as to_numpy would import pandas.
+    bits = np.frombuffer(column.buffers()[1], np.uint8)
+    mask = np.unpackbits(bits, count=column.offset + len(column), bitorder="little")
+    return mask[column.offset :].astype(np.bool_)
+
+
+def _concepts(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
+    column = batch.column("concept")
+    return np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column)]
 
 
 def _write_table(
@@ -187,7 +195,7 @@ def _write_table(
                 writer = pq.ParquetWriter(path, batch.schema, compression="zstd")
             writer.write_batch(batch)
             mask = kept_rows(batch)
-            chosen = batch.column("concept").to_numpy()[mask]
+            chosen = _concepts(batch)[mask]
             if chosen.size and not 0 <= int(chosen.min()) <= int(chosen.max()) < concepts:
                 raise UserError(f"selection: a kept row's concept is not one of {concepts}")
             kept += np.bincount(chosen, minlength=concepts)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from edgepress.errors import UserError
-from edgepress.records.selection import REASONS, Concept, Selection, schema
+from edgepress.records.selection import REASONS, Concept, Selection, kept_rows, schema
 
 
 def _concept(index: int, size: int, kept: int) -> Concept:
@@ -101,3 +101,8 @@ def test_table_refuses_when_the_file_was_changed(tmp_path: Path) -> None:
     for read in (record.table, record.kept, record.kept_ids):
         with pytest.raises(UserError, match="selection.parquet: is not the file"):
             read(tmp_path)
+
+
+def test_kept_rows_are_those_of_a_batch_that_was_cut() -> None:
+    batch = _batch([True, False, False, True, True, False, True, True, False, True, False])
+    assert kept_rows(batch.slice(3, 7)).tolist() == [True, True, False, True, True, False, True]
