@@ -8,6 +8,7 @@ whose addition is exact: in which order units are added makes no difference eith
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,19 +28,39 @@ Floats = npt.NDArray[np.float32]
 _TILE = 2048
 
 
+@dataclass(frozen=True)
+class Space:
+    """Arrays that one thread fills anew for every block; fresh ones would fault page by page."""
+
+    rows: Floats
+    """float32 [BLOCK, D]."""
+    cosines: Floats
+    """float32 [BLOCK, centroids of a tile]."""
+
+    @classmethod
+    def beside(cls, centroids: Floats) -> Space:
+        """Return space for blocks compared with centroids [k, D]."""
+        count, width = centroids.shape
+        shapes = (BLOCK, width), (BLOCK, min(count, _TILE))
+        return cls(*(np.empty(shape, np.float32) for shape in shapes))
+
+
 def units(rows: int) -> int:
     """Return the number of units of `rows` rows."""
     return -(-rows // UNIT)
 
 
-def load(shards: Shards, start: int, stop: int) -> Floats:
-    """Return rows start..stop scaled to length 1, float32; bad rows are a UserError naming them."""
-    return scaled(shards.read(start, stop), lambda row: shards.where(start + row))
+def load(shards: Shards, start: int, stop: int, out: Floats | None = None) -> Floats:
+    """Return rows start..stop scaled to length 1, float32; bad rows are a UserError naming them.
+
+    They lie in the first rows of `out` where it is given.
+    """
+    return scaled(shards.read(start, stop), lambda row: shards.where(start + row), out)
 
 
-def scaled(raw: Halves, where: Callable[[int], str]) -> Floats:
+def scaled(raw: Halves, where: Callable[[int], str], out: Floats | None = None) -> Floats:
     """Return rows scaled to length 1, float32; `where` names a row that has no direction."""
-    out = _widen(raw)
+    out = _widen(raw, np.empty(raw.shape, np.float32) if out is None else out[: len(raw)])
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", out, out)
         # Far from these bounds float32 squares are safe; a half's infinity became 65536.
@@ -51,13 +72,17 @@ def scaled(raw: Halves, where: Callable[[int], str]) -> Floats:
     return out
 
 
-def nearest(rows: Floats, centroids: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
-    """Return each row's closest centroid, int32, and its cosine, float32; of equals the lower."""
+def nearest(rows: Floats, centroids: Floats, space: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
+    """Return each row's closest centroid, int32, and its cosine, float32; of equals the lower.
+
+    `space` is that of `Space.cosines` and is overwritten.
+    """
     labels = np.zeros(len(rows), np.int32)
     best = np.full(len(rows), -np.inf, np.float32)
     index = np.arange(len(rows))
     for first in range(0, len(centroids), _TILE):
-        cosines = rows @ centroids[first : first + _TILE].T
+        tile = centroids[first : first + _TILE]
+        cosines = np.matmul(rows, tile.T, out=space[: len(rows), : len(tile)])
         found = cosines.argmax(axis=1)
         values = cosines[index, found]
         better = values > best
@@ -66,11 +91,11 @@ def nearest(rows: Floats, centroids: Floats) -> tuple[npt.NDArray[np.int32], Flo
     return labels, best
 
 
-def _widen(raw: Halves) -> Floats:
+def _widen(raw: Halves, out: Floats) -> Floats:
     """Turn halves to floats by moving bits, five times as fast as a cast; infinity gives 65536."""
     if raw.dtype == np.float32:
-        return np.array(raw, np.float32)
-    out = np.empty(raw.shape, np.float32)
+        np.copyto(out, raw)
+        return out
     bits = out.view(np.int32)
     np.copyto(bits, raw.view(np.int16))
     np.left_shift(bits, 13, out=bits)

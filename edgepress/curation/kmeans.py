@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_matrix
 
-from edgepress.curation.blocks import BLOCK, FIXED, UNIT, Floats, load, nearest
+from edgepress.curation.blocks import BLOCK, FIXED, UNIT, Floats, Space, load, nearest
 from edgepress.curation.engine import Span
 from edgepress.curation.job import Job
 from edgepress.curation.rows import RowFile
@@ -94,9 +94,11 @@ class Nearest:
         begin, end = first * UNIT, min(last * UNIT, self.shards.rows)
         labels = np.empty(end - begin, np.int32)
         distance = np.empty(end - begin, np.float32)
+        space = Space.beside(self.centroids)
         for start in range(begin, end, BLOCK):
             stop = min(start + BLOCK, end)
-            found, cosines = nearest(load(self.shards, start, stop), self.centroids)
+            rows = load(self.shards, start, stop, space.rows)
+            found, cosines = nearest(rows, self.centroids, space.cosines)
             labels[start - begin : stop - begin] = found
             distance[start - begin : stop - begin] = np.maximum(1.0 - cosines, 0.0)
         return labels, distance
@@ -115,21 +117,22 @@ class Lloyd:
         sums = np.zeros(self.centroids.shape, np.int64)
         counts = np.zeros(len(self.centroids), np.int64)
         total = 0
+        space = Space.beside(self.centroids)
         for unit in range(first, last):
             part = np.zeros(self.centroids.shape, np.float64)
-            cosine = self._unit(unit, part, counts)
+            cosine = self._unit(unit, part, counts, space)
             sums += np.rint(part * FIXED).astype(np.int64)
             total += round(cosine * FIXED)
         return sums, counts, total
 
-    def _unit(self, unit: int, part: npt.NDArray[np.float64], counts: Sums) -> float:
+    def _unit(self, unit: int, part: npt.NDArray[np.float64], counts: Sums, space: Space) -> float:
         """Add one unit's rows to `part` in their order; return the sum of their cosines."""
         cosine = 0.0
         end = min((unit + 1) * UNIT, self.shards.rows)
         for start in range(unit * UNIT, end, BLOCK):
             stop = min(start + BLOCK, end)
-            rows = load(self.shards, start, stop)
-            labels, cosines = nearest(rows, self.centroids)
+            rows = load(self.shards, start, stop, space.rows)
+            labels, cosines = nearest(rows, self.centroids, space.cosines)
             weights = np.ones(stop - start, np.float32)
             if self.alive is not None:
                 weights = self.alive.read(start, stop).astype(np.float32)

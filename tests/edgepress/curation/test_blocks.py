@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepress.curation.blocks import load, nearest, scaled
+from edgepress.curation.blocks import Space, load, nearest, scaled
 from edgepress.curation.shards import Shards
 from edgepress.errors import UserError
 
@@ -59,9 +59,10 @@ def test_nearest_finds_the_best_centroid_across_tiles_and_the_lower_of_equals() 
     rng = np.random.default_rng(0)
     rows = scaled(rng.standard_normal((30, 4)).astype(np.float32), str)
     centroids = scaled(rng.standard_normal((5000, 4)).astype(np.float32), str)
-    labels, cosines = nearest(rows, centroids)
+    space = Space.beside(centroids).cosines
+    labels, cosines = nearest(rows, centroids, space)
     every = rows @ centroids.T
     np.testing.assert_allclose(cosines, every.max(axis=1), atol=1e-6)
     np.testing.assert_allclose(every[np.arange(30), labels], every.max(axis=1), atol=1e-6)
-    doubled, _ = nearest(rows, np.concatenate([centroids, centroids]))
+    doubled, _ = nearest(rows, np.concatenate([centroids, centroids]), space)
     assert (doubled < 5000).all()
