@@ -250,7 +250,7 @@ def projection(rows: int, folder: Path) -> None:
         ("Lloyd steps, all rows and survivors", 2, 2 * one, 2 * lloyd, spans),
         ("assignments, before and after", 2, 2 * one, 2 * nearest, spans),
         ("grouping by concept and by part", 4, 0.0, 2 * single["group"], 1),
-        ("k-means inside concepts", 2, 2 * parts, 2 * lloyd * parts / one, inside),
+        ("assignment inside concepts", 1, parts, nearest * parts / one, inside),
         ("duplicates inside parts", 1, 1.0 * big * width * half, single["echo"], inside),
         ("choices per row", 0, 0.0, 4 * single["choose"], 1),
     ]

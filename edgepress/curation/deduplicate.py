@@ -29,7 +29,7 @@ from edgepress.curation.work import Arrays
 
 _log = logging.getLogger(__name__)
 
-WINDOW = 1 << 14
+WINDOW = 1 << 12
 """Rows compared with each other at most; where even a split concept has more, its line is cut."""
 
 Preferred = Literal["nearest", "farthest"]
@@ -125,7 +125,7 @@ def _split(job: Job, grouped: Grouped, concept: int, preferred: Preferred, found
         work=job.work.below(f"part-{concept}"),
         classes=None,
     )
-    centroids = kmeans.cluster(inner, -(-2 * rows // WINDOW), 1)
+    centroids = kmeans.rough(inner, -(-2 * rows // WINDOW))
     parts = kmeans.assign(inner, centroids, "split")
     # Who is preferred is still told by the distance to the concept's own centroid.
     distance = inner.work.rows("distance", np.float32, rows)

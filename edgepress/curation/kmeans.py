@@ -27,6 +27,8 @@ SCHEDULE = ((16, 8), (32, 4), (64, 4))
 _LEAST = 4096
 """Rows of a sample at least: a small one is cheap, and few rows say little."""
 
+_ROUGH = 3
+
 Sums = npt.NDArray[np.int64]
 
 
@@ -47,6 +49,16 @@ def cluster(job: Job, concepts: int, passes: int) -> Floats:
         part = job.on(sample.upto(level))
         centroids = refine(part, centroids, f"settle-{level}", steps)
     return refine(job, centroids, "lloyd", passes)
+
+
+def rough(job: Job, concepts: int) -> Floats:
+    """Return unit centroids, float32 [concepts, D], after a few steps on a sample alone.
+
+    Enough to cut rows into parts, at a cost that is small beside that of reading them.
+    """
+    sample = draw(job, [max(concepts * SCHEDULE[0][0], _LEAST)]).upto(0)
+    first = job.work.step("seeds", lambda: {"centroids": seeds(sample, concepts, job.seed)})
+    return refine(job.on(sample), first["centroids"], "settle", _ROUGH)
 
 
 def refine(
