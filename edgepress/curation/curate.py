@@ -24,7 +24,7 @@ from edgepress.errors import UserError
 from edgepress.methods import Method, resolve
 from edgepress.records.selection import Selection
 
-LAYOUT = 1
+LAYOUT = 2
 """Of the scratch folder; a change makes older folders start anew."""
 
 

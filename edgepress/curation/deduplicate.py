@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -32,6 +31,7 @@ _log = logging.getLogger(__name__)
 WINDOW = 1 << 12
 """Rows compared with each other at most; where even a split concept has more, its line is cut."""
 
+_DONE: Arrays = {"done": np.ones(1, np.bool_)}
 Preferred = Literal["nearest", "farthest"]
 Ints = npt.NDArray[np.int64]
 
@@ -84,34 +84,32 @@ def echoes(
     rows would cost the square of their size.
     """
     found = job.work.rows("echo", np.float32, job.rows)
+    large = np.flatnonzero(sizes > WINDOW).tolist() if split else []
 
     def merge(_: Span, result: tuple[Ints, Floats]) -> None:
         found.scatter(*result)
 
     def whole() -> Arrays:
         grouped = group(job, assigned, sizes)
-        large = np.flatnonzero(sizes > WINDOW) if split else np.zeros(0, np.int64)
-        task = Echoes(grouped, preferred, frozenset(large.tolist()))
-        work: list[Callable[[], None]] = [
-            partial(job.run, "echo", task, {}, merge, count=len(sizes)),
-            *(partial(_split, job, grouped, each, preferred, found) for each in large.tolist()),
-        ]
-        _each_once(job, "echo-parts", work)
-        job.work.forget("grouped.raw", "grouped-row.rows", "grouped-distance.rows")
-        job.work.forget("group", "echo-parts")
-        return {"done": np.ones(1, np.bool_)}
+        task = Echoes(grouped, preferred, frozenset(large))
+
+        def small() -> Arrays:
+            job.run("echo", task, {}, merge, count=len(sizes))
+            return _DONE
+
+        def part(concept: int) -> Arrays:
+            _split(job, grouped, concept, preferred, found)
+            return _DONE
+
+        job.work.step("echo-small", small)
+        for concept in large:
+            job.work.step(f"echo-part-{concept}", partial(part, concept))
+        return _DONE
 
     job.work.step("echo-done", whole)
+    job.work.forget("group", "echo-small", *(f"echo-part-{concept}" for concept in large))
+    job.work.forget("grouped.raw", "grouped-row.rows", "grouped-distance.rows")
     return found
-
-
-def _each_once(job: Job, name: str, tasks: Sequence[Callable[[], None]]) -> None:
-    """Run, in order, the tasks that an earlier run did not finish."""
-    done = (job.work.load(name) or {"done": np.zeros(len(tasks), np.bool_)})["done"]
-    for index in np.flatnonzero(~done).tolist():
-        tasks[index]()
-        done[index] = True
-        job.work.save(name, {"done": done})
 
 
 def _split(job: Job, grouped: Grouped, concept: int, preferred: Preferred, found: RowFile) -> None:

@@ -28,6 +28,7 @@ _LEAST = 4096
 """Rows of a sample at least: a small one is cheap, and few rows say little."""
 
 _ROUGH = 3
+"""Lloyd steps of `rough`."""
 
 Sums = npt.NDArray[np.int64]
 

@@ -30,7 +30,7 @@ def seeds(sample: Shards, count: int, seed: int) -> Floats:
     rng = np.random.default_rng([seed, 1])
     order = rng.permutation(sample.rows)
     groups = -(-count // _GROUP)
-    share = min(sample.rows // groups, _GROUP * max(_ROWS, 8 // groups))
+    share = min(sample.rows // groups, _GROUP * (_ROWS if groups > 1 else 2 * _ROWS))
     found = []
     with single_threaded():
         for group, part in enumerate(np.array_split(np.arange(count), groups)):

@@ -14,7 +14,7 @@ from edgepress.curation import ids
 from edgepress.curation.shards import Shards
 from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
-from edgepress.records.selection import Selection, kept_rows
+from edgepress.records.selection import Selection, concept_rows, kept_rows
 
 Ints = npt.NDArray[np.int64]
 
@@ -47,7 +47,7 @@ class _Found:
         self._parts: list[tuple[Ints, npt.NDArray[np.float32], Ints, npt.NDArray[np.bool_]]] = []
 
     def add(self, batch: pa.RecordBatch, place: Ints) -> None:
-        concept = batch.column("concept").to_numpy().astype(np.int64)
+        concept = concept_rows(batch).astype(np.int64)
         rows = np.flatnonzero(np.isin(concept, self._shown) & (place >= 0))
         distance = batch.column("distance").to_numpy(zero_copy_only=False).astype(np.float32)
         self._parts.append((place[rows], distance[rows], concept[rows], kept_rows(batch)[rows]))

@@ -26,14 +26,10 @@ Arrays = dict[str, npt.NDArray[Any]]
 class Lock:
     """A file held by one process at a time; one that is killed lets go of it by itself."""
 
-    def __init__(self, path: Path, handle: int | None) -> None:
-        """Use `take`; without an open `handle` nothing is held, as in a copy sent to a worker."""
+    def __init__(self, path: Path, handle: int) -> None:
+        """Use `take`; `handle` is the open file, closed with this at the latest."""
         self.path = path
-        self._close = None if handle is None else weakref.finalize(self, os.close, handle)
-
-    def __reduce__(self) -> tuple[type[Lock], tuple[Path, None]]:
-        """Leave the handle out of pickles."""
-        return Lock, (self.path, None)
+        self._close = weakref.finalize(self, os.close, handle)
 
     @classmethod
     def take(cls, path: Path) -> Lock:
@@ -53,12 +49,11 @@ class Lock:
 
     def release(self) -> None:
         """Let go of the file."""
-        if self._close is not None:
-            self._close()
+        self._close()
 
     def remove(self) -> None:
         """Remove the file and let go of it; does nothing where it is held no longer."""
-        if self._close is not None and self._close.alive:
+        if self._close.alive:
             self.path.unlink(missing_ok=True)
             self.release()
 

@@ -177,7 +177,8 @@ def kept_rows(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     return mask[column.offset :].astype(np.bool_)
 
 
-def _concepts(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
+def concept_rows(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
+    """Return the column `concept` of a batch of the table, int32 [rows of the batch]."""
     column = batch.column("concept")
     return np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column)]
 
@@ -195,7 +196,7 @@ def _write_table(
                 writer = pq.ParquetWriter(path, batch.schema, compression="zstd")
             writer.write_batch(batch)
             mask = kept_rows(batch)
-            chosen = _concepts(batch)[mask]
+            chosen = concept_rows(batch)[mask]
             if chosen.size and not 0 <= int(chosen.min()) <= int(chosen.max()) < concepts:
                 raise UserError(f"selection: a kept row's concept is not one of {concepts}")
             kept += np.bincount(chosen, minlength=concepts)

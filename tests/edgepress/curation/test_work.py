@@ -4,7 +4,6 @@ import errno
 import fcntl
 import multiprocessing
 import os
-import pickle
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,13 +83,8 @@ def test_work_is_free_when_nobody_refers_to_it(tmp_path: Path) -> None:
     Work.open(tmp_path, "a").remove()
 
 
-def test_pickled_work_holds_no_lock(tmp_path: Path) -> None:
+def test_lock_is_held_when_a_folder_inside_is_removed(tmp_path: Path) -> None:
     work = Work.open(tmp_path, "a")
-    copy = pickle.loads(pickle.dumps(work))
-    assert copy == work
-    copy.release()
-    with pytest.raises(UserError, match="another process"):
-        Work.open(tmp_path, "a")
     below = work.below("part")
     below.remove()
     with pytest.raises(UserError, match="another process"):
