@@ -20,7 +20,9 @@ ROOMS: dict[str, str] = {
     "data.sources": "ingest",
     "curation.encoders": "fit",
     "curation": "select",
+    "tasks": "labels",
     "backbones": "build",
+    "heads": "build",
     "training": "train",
     "distillation": "distill",
     "pruning": "prune",
@@ -29,6 +31,9 @@ ROOMS: dict[str, str] = {
     "runtimes": "load",
 }
 """Room -> the one function every method of that room defines."""
+
+FILES: dict[str, str] = {"tasks": "labels"}
+"""Room whose methods are folders -> the file of each that has `Params` and the function."""
 
 _PACKAGE = Path(__file__).parent
 
@@ -50,12 +55,13 @@ class Method:
 def names(room: str) -> list[str]:
     """List a room's methods by reading its files; nothing is imported."""
     folder = _PACKAGE.joinpath(*room.split("."))
-    return sorted(path.stem for path in folder.glob("*.py") if _is_method(path, ROOMS[room]))
+    files = [*folder.glob("*.py"), *folder.glob(f"*/{FILES.get(room, '-')}.py")]
+    return sorted(_name(room, path) for path in files if _is_method(path, ROOMS[room]))
 
 
 def summary(room: str, name: str) -> str:
     """Return the first line of a method's module docstring without importing it."""
-    path = _PACKAGE.joinpath(*room.split("."), f"{name}.py")
+    path = _PACKAGE.joinpath(*room.split("."), *_file(room, name)).with_suffix(".py")
     doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     return (doc or "").strip().split("\n")[0]
 
@@ -65,7 +71,22 @@ def module(room: str, name: str, where: str = "methods") -> ModuleType:
     known = names(room)
     if name not in known:
         raise UserError(f"{where}: {name!r} is not one of {', '.join(known)}{nearest(name, known)}")
-    return importlib.import_module(f"edgepress.{room}.{name}")
+    return importlib.import_module(".".join(["edgepress", room, *_file(room, name)]))
+
+
+def exporter_of(runtime: str, where: str) -> str:
+    """Return the exporter whose files a runtime loads, as its module says, without importing it."""
+    known = names("runtimes")
+    if runtime not in known:
+        raise UserError(
+            f"{where}: runtime {runtime!r} is not one of {', '.join(known)}"
+            f"{nearest(runtime, known)}"
+        )
+    path = _PACKAGE / "runtimes" / f"{runtime}.py"
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXPORTER":
+            return str(ast.literal_eval(node.value))
+    raise ValueError(f"{path}: names no EXPORTER")
 
 
 def resolve(room: str, raw: Any, where: str, key: str) -> Method:
@@ -76,6 +97,14 @@ def resolve(room: str, raw: Any, where: str, key: str) -> Method:
     loaded = module(room, name, f"{where}: {key}.method")
     params = validate(cast(type[Config], loaded.Params), raw, where, key)
     return Method(room, name, loaded, params)
+
+
+def _file(room: str, name: str) -> tuple[str, ...]:
+    return (name, FILES[room]) if room in FILES else (name,)
+
+
+def _name(room: str, path: Path) -> str:
+    return path.parent.name if room in FILES else path.stem
 
 
 def _is_method(path: Path, function: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +23,26 @@ class Config(BaseModel):
 M = TypeVar("M", bound=BaseModel)
 
 
+class _Safe(yaml.SafeLoader):
+    """SafeLoader that reads `5e-4` and `1e-05` as numbers, as YAML 1.2 and DVC do."""
+
+
+_Safe.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what YAML says, plain values only; a broken text is a yaml.YAMLError."""
+    return yaml.load(text, Loader=_Safe)  # noqa: S506
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; a missing or broken file is a UserError that names it."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: file not found") from None
     except (OSError, UnicodeDecodeError) as error:

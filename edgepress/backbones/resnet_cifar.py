@@ -12,7 +12,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from edgepress.backbones.features import Backbone, Features, measured
 from edgepress.params import Config
+from edgepress.records.inputs import InputSpec
 
 
 class Params(Config):
@@ -56,13 +58,14 @@ class Block(nn.Module):
         return self.relu(out + self.shortcut(x))  # type: ignore[no-any-return]
 
 
-class ResNetCifar(nn.Module):
-    """Stem, three stages, global average pooling, linear classifier."""
+class ResNetCifar(Backbone):
+    """Stem and three stages; the maps of all three, or the last one pooled."""
 
-    def __init__(self, params: Params, channels: int, classes: int) -> None:
+    def __init__(self, params: Params, channels: int, features: Features) -> None:
         """Build and initialise (He normal)."""
         super().__init__()
         width = params.width
+        self.pooled = features == "pooled"
         self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
@@ -71,16 +74,16 @@ class ResNetCifar(nn.Module):
         self.stage2 = _stage(width, 2 * width, blocks, stride=2)
         self.stage3 = _stage(2 * width, 4 * width, blocks, stride=2)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(4 * width, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images [N, C, H, W] to logits [N, classes]."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.stage3(self.stage2(self.stage1(x)))
-        return self.fc(self.pool(x).flatten(1))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Map images [N, C, H, W] to [N, 4 * width], or to maps of strides 1, 2 and 4."""
+        fine = self.stage1(self.relu(self.bn1(self.conv1(x))))
+        middle = self.stage2(fine)
+        coarse = self.stage3(middle)
+        return self.pool(coarse).flatten(1) if self.pooled else [fine, middle, coarse]
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
@@ -88,6 +91,7 @@ def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential
     return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
 
 
-def build(channels: int, classes: int, *, params: Params) -> nn.Module:
-    """Return a freshly initialised network for images of `channels` channels."""
-    return ResNetCifar(params, channels, classes)
+def build(spec: InputSpec, features: Features, *, params: Params) -> Backbone:
+    """Return a freshly initialised network."""
+    network = ResNetCifar(params, spec.channels, features)
+    return measured(network, spec, f"resnet_cifar of depth {params.depth}")

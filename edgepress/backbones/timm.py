@@ -8,10 +8,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
+from edgepress.backbones.features import Backbone, Features, measured
 from edgepress.errors import UserError, nearest
 from edgepress.params import Config
+from edgepress.records.inputs import InputSpec
+
+Value = int | float | str | bool
 
 
 class Params(Config):
@@ -22,37 +26,68 @@ class Params(Config):
     """Name as in timm.list_models(), for example mobilenetv3_small_050."""
     pretrained: bool = False
     """Start from the published weights; needs the model hub once."""
-    arguments: dict[str, int | float | str | bool] = {}
+    arguments: dict[str, Value | list[Value]] = {}
     """Further keyword arguments of the model, for example {drop_path_rate: 0.1}."""
 
 
-def build(channels: int, classes: int, *, params: Params) -> nn.Module:
-    """Return the timm model with a new classifier; unknown names are refused."""
+class Timm(Backbone):
+    """A timm model without its classifier."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a model made with `num_classes=0` or `features_only=True`."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Map images [N, C, H, W] to pooled features [N, D] or to maps."""
+        return self.model(x)  # type: ignore[no-any-return]
+
+
+def build(spec: InputSpec, features: Features, *, params: Params) -> Backbone:
+    """Return the timm model; unknown names and sizes it cannot take are refused."""
+    config = published(params.model)
+    arguments: dict[str, Any] = dict(params.arguments)
+    if config.get("fixed_input_size"):
+        arguments.setdefault("img_size", (spec.height, spec.width))
+    arguments.update({"features_only": True} if features == "maps" else {"num_classes": 0})
+    model = _create(params, spec, arguments)
+    side = "x".join(map(str, config.get("input_size", (3, 224, 224))[1:]))
+    sizes = f"; it was published for {side}" + (
+        f", least {config['min_input_size'][1]}" if config.get("min_input_size") else ""
+    )
+    return measured(Timm(model), spec, f"timm model {params.model!r}", f"{sizes}; set input so")
+
+
+def published(name: str) -> dict[str, Any]:
+    """Return what timm says of a model: input_size, fixed_input_size, classifier and more."""
     import timm
 
     known = timm.list_models()
-    if params.model.split(".")[0] not in known:
+    if name.split(".")[0] not in known:
         raise UserError(
-            f"backbone: timm has no model {params.model!r}{nearest(params.model, known)}; "
-            "see timm.list_models()"
+            f"backbone: timm has no model {name!r}{nearest(name, known)}; see timm.list_models()"
         )
-    arguments: dict[str, Any] = dict(params.arguments)
+    config = timm.get_pretrained_cfg(name)
+    return {} if config is None else dict(config.to_dict())
+
+
+def _create(params: Params, spec: InputSpec, arguments: dict[str, Any]) -> nn.Module:
+    import timm
+
     try:
         model: nn.Module = timm.create_model(
-            params.model,
-            pretrained=params.pretrained,
-            in_chans=channels,
-            num_classes=classes,
-            **arguments,
+            params.model, pretrained=params.pretrained, in_chans=spec.channels, **arguments
         )
-    except TypeError as error:
-        raise UserError(f"backbone: timm model {params.model!r}: arguments: {error}") from None
-    except Exception as error:
-        if not params.pretrained:
-            raise
+    except Exception as error:  # timm's models raise nearly anything on what they cannot do.
+        if params.pretrained and not isinstance(error, TypeError | ValueError | AssertionError):
+            raise UserError(
+                f"backbone: the pretrained weights of timm model {params.model!r} cannot be had: "
+                f"{type(error).__name__}: {error}; connect to the model hub, put the weights into "
+                "its cache, or set pretrained: false"
+            ) from None
         raise UserError(
-            f"backbone: the pretrained weights of timm model {params.model!r} cannot be had: "
-            f"{type(error).__name__}: {error}; connect to the model hub, put the weights into its "
-            "cache, or set pretrained: false"
+            f"backbone: timm model {params.model!r} cannot be made for {spec.height} x "
+            f"{spec.width} with arguments {arguments}: {type(error).__name__}: {error}; "
+            "change input or arguments, or choose another model"
         ) from None
     return model

@@ -90,7 +90,7 @@ def tally(
             found.add(batch, place)
             if codes is None:
                 _refuse_missing(batch.column("id"), place)
-                codes = images.labels[place]
+                codes = images.strata[place]
         if codes is not None:
             totals += np.bincount(codes, minlength=classes)
             kept += np.bincount(codes[kept_rows(batch)], minlength=classes)

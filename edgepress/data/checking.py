@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ def check_manifest(folder: Path, limits: Limits, out: Path) -> Findings:
 def _frames(folder: Path, manifest: Manifest, limits: Limits) -> dict[str, Any]:
     table = read_table(folder)
     # Filtered before pandas sees it: a column with nulls would become float and lose hash bits.
-    usable = table.filter(pc.equal(table["status"], "ok")).to_pandas()
+    kept = table.filter(pc.equal(table["status"], "ok"))
+    usable = kept.drop_columns(["label", "classes"]).to_pandas()
+    usable["label"] = [json.dumps(label) for label in kept["label"].to_pylist()]
+    usable["highest_class"] = [max(mine, default=0) for mine in kept["classes"].to_pylist()]
     for column, values in _copies(usable).items():
         usable[column] = values
     if limits.near_duplicate_bits is not None:

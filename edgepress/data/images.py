@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from edgepress.data.labels import LabelRules
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
 from edgepress.data.preprocess import decode, normalise
@@ -18,8 +19,9 @@ from edgepress.data.table import read_table
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import SPLITS, Manifest
+from edgepress.records.tensors import Arrays
 
-_COLUMNS = ["id", "label", "sha256", "path", "row", "offset", "length"]
+_COLUMNS = ["id", "label", "classes", "sha256", "path", "row", "offset", "length"]
 
 
 class ImageSet:
@@ -28,11 +30,14 @@ class ImageSet:
     def __init__(self, folder: Path, manifest: Manifest, rows: list[tuple[Any, ...]]) -> None:
         """Wrap rows of the manifest in `folder`; use `open` instead."""
         self.ids: list[str] = [row[0] for row in rows]
-        self.labels: npt.NDArray[np.int64] = np.array([row[1] for row in rows], np.int64)
-        self.sha256: list[str] = [row[2] for row in rows]
+        self.labels: list[Any] = [row[1] for row in rows]
+        self.strata = _strata([row[2] for row in rows], manifest)
+        """int64 [N]: of the classes an image counts for the rarest; -1 where it counts for none."""
+        self.sha256: list[str] = [row[3] for row in rows]
         self.classes: tuple[str, ...] = manifest.classes
-        self._places: list[tuple[Any, ...]] = [row[3:] for row in rows]
+        self._places: list[tuple[Any, ...]] = [row[4:] for row in rows]
         self._manifest = manifest
+        self._folder, self._rows = folder, rows
         self._root = folder if manifest.inside else Path()
         self._storage = self._new_storage()
 
@@ -54,6 +59,10 @@ class ImageSet:
             raise UserError(f"{folder}: there is no usable image {_of(split)}")
         return cls(folder, Manifest.read(folder), rows)
 
+    def take(self, rows: Iterable[int]) -> Self:
+        """Return some of the images, by their places here."""
+        return type(self)(self._folder, self._manifest, [self._rows[row] for row in rows])
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.ids)
@@ -62,10 +71,24 @@ class ImageSet:
         """Return the image's file bytes; fastest in ascending order, for one thread at a time."""
         return self._checked(index, self._read(self._storage, index))
 
+    def truth(self, rules: LabelRules, spec: InputSpec) -> Arrays:
+        """Return the labels of all images as arrays, moved as `spec` moves the pictures."""
+        files = Storage("file", self._root)
+
+        def read(label: Any) -> Arrays:
+            return rules.truth(label, spec, files.file)
+
+        parts = list(ordered(read, self.labels) if self._pointed() else map(read, self.labels))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _pointed(self) -> bool:
+        """Tell labels that point to files, which threads read, from those that are values."""
+        return isinstance(self.labels[0], dict)
+
     def pixels(self, spec: InputSpec) -> npt.NDArray[np.uint8]:
         """Decode and resize all images to uint8 [N, H, W, C]."""
         out = np.empty((len(self), spec.height, spec.width, spec.channels), np.uint8)
-        for index, image in enumerate(self._decoded(spec)):
+        for index, image in enumerate(self.decoded(spec)):
             out[index] = image
         return out
 
@@ -73,7 +96,7 @@ class ImageSet:
         """Yield normalised float32 [<= size, C, H, W] in order, holding about one batch."""
         batch = np.empty((size, spec.height, spec.width, spec.channels), np.uint8)
         filled = 0
-        for image in self._decoded(spec):
+        for image in self.decoded(spec):
             batch[filled] = image
             filled += 1
             if filled == size:
@@ -82,7 +105,9 @@ class ImageSet:
         if filled:
             yield normalise(batch[:filled], spec)
 
-    def _decoded(self, spec: InputSpec) -> Iterator[npt.NDArray[np.uint8]]:
+    def decoded(self, spec: InputSpec) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the images in order, uint8 [H, W, C], a few ahead of the one asked for."""
+
         def decode_all(group: list[tuple[int, bytes]]) -> list[npt.NDArray[np.uint8]]:
             return [self._decode(index, data, spec) for index, data in group]
 
@@ -116,6 +141,12 @@ class ImageSet:
 
     def _new_storage(self) -> Storage:
         return Storage(self._manifest.container, self._root, self._manifest.column)
+
+
+def _strata(classes: list[list[int]], manifest: Manifest) -> npt.NDArray[np.int64]:
+    totals = [sum(per[name] for per in manifest.counts.values()) for name in manifest.classes]
+    rarest = [min(mine, key=lambda index: totals[index], default=-1) for mine in classes]
+    return np.array(rarest, np.int64)
 
 
 def _usable(folder: Path, split: str | None) -> Iterator[tuple[Any, ...]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
 
 from edgepress.records.manifest import Container, Split
 
@@ -15,8 +18,8 @@ class Entry:
     id: str
     """Stable and readable; the split is drawn from its hash."""
     path: str
-    label: int
-    """Index into the classes; -1 where there is none, with a `problem`."""
+    label: Any
+    """A value of the listing's `labels`; None where there is none, with a `problem`."""
     split: Split | None = None
     """The source's own split; None leaves it to the id hash."""
     row: int | None = None
@@ -39,8 +42,11 @@ class Listing:
     inside: bool
     """True where paths are relative to the folder given to `ingest`."""
     classes: tuple[str, ...]
+    """What the numbers of a label stand for, in order."""
     splits: frozenset[Split]
     """Splits the source brings; empty where it brings none."""
     entries: Callable[[], Iterator[Entry]]
     column: str | None = None
     """Column of the encoded bytes in a Parquet container."""
+    labels: pa.DataType = field(default_factory=pa.int32)
+    """Type of the labels: an index into the classes unless the source says otherwise."""

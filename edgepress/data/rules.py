@@ -76,7 +76,7 @@ def _for_usable(manifest: Manifest, limits: Limits) -> list[Rule]:
         ("width", f"The width is {low} to {high} pixels.", _between("width", low, high)),
         ("height", f"The height is {low} to {high} pixels.", _between("height", low, high)),
         ("channels", f"There are {channels} channels.", _one_of("channels", [*limits.channels])),
-        ("known_label", "The label is one of the classes.", _between("label", 0, last)),
+        ("known_label", "The label is one of the classes.", _between("highest_class", 0, last)),
         ("known_split", f"The split is {' or '.join(SPLITS)}.", _one_of("split", [*SPLITS])),
         ("same_file_in_two_splits", "No file occurs in two splits.", _empty("in_other_split")),
     ]

@@ -61,10 +61,12 @@ def limited(
     return {name for heap in heaps.values() for _, name in heap}
 
 
-def refuse_empty(counts: dict[Split, dict[str, int]], where: str, hint: str) -> None:
+def refuse_empty(
+    items: dict[Split, int], counts: dict[Split, dict[str, int]], where: str, hint: str
+) -> None:
     """Raise a UserError for the first split, then the first class, that holds no usable image."""
-    for split, per_class in counts.items():
-        if not any(per_class.values()):
+    for split, number in items.items():
+        if not number:
             raise UserError(f"{where}: the {split} split has no usable image; {hint}")
     for name in next(iter(counts.values())):
         if not any(per_class[name] for per_class in counts.values()):

@@ -34,7 +34,7 @@ class Storage:
         """Return the encoded bytes at a place; what is missing or unreadable is `UnusableError`."""
         try:
             if self._container == "file":
-                return self._file(path)
+                return self._whole(path)
             if self._container == "tar":
                 return self._range(path, offset or 0, length or 0)
             return self._row(path, row or 0)
@@ -49,7 +49,14 @@ class Storage:
             self._open.close()
         self._open, self._path = None, ""
 
-    def _file(self, path: str) -> bytes:
+    def file(self, path: str) -> bytes:
+        """Return a whole file's bytes, whatever the container; for any thread."""
+        try:
+            return self._whole(path)
+        except OSError as error:
+            raise UnusableError(f"cannot be read: {error.strerror or error} ({path})") from None
+
+    def _whole(self, path: str) -> bytes:
         full = self._root / path
         _refuse_huge(full.stat().st_size)
         return full.read_bytes()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from edgepress.errors import UserError
 from edgepress.records.manifest import TABLE
 
-SCHEMA = pa.schema(
+_BEFORE = pa.schema(
     [
         ("id", pa.string()),  # stable and readable
         ("path", pa.string()),  # file or container, see Manifest.inside
@@ -21,7 +21,11 @@ SCHEMA = pa.schema(
         ("offset", pa.int64()),  # first byte in a tar
         ("length", pa.int64()),  # bytes in a tar
         ("split", pa.string()),  # train, val or test
-        ("label", pa.int32()),  # index into the classes, -1 where there is none
+    ]
+)
+_AFTER = pa.schema(
+    [
+        ("classes", pa.list_(pa.int32())),  # what the item counts for
         ("width", pa.int32()),  # pixels, upright; null where quarantined
         ("height", pa.int32()),
         ("channels", pa.int8()),  # 1 or 3 once converted to 8 bits
@@ -33,15 +37,24 @@ SCHEMA = pa.schema(
     ]
 )
 
+NAMES = (*_BEFORE.names, "label", *_AFTER.names)
+"""The columns in order; `label` has the type of the task's schema, null where quarantined."""
+
 _GROUP = 8192
+
+
+def schema(label: pa.DataType) -> pa.Schema:
+    """Return the table's schema for labels of a type."""
+    return pa.schema([*_BEFORE, pa.field("label", label), *_AFTER])
 
 
 class Writer:
     """Collects rows and writes them a row group at a time."""
 
-    def __init__(self, file: Any) -> None:
-        """Write to an open pyarrow ParquetWriter."""
+    def __init__(self, file: Any, schema: pa.Schema) -> None:
+        """Write to an open pyarrow ParquetWriter of that schema."""
         self._file = file
+        self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -53,15 +66,16 @@ class Writer:
     def flush(self) -> None:
         """Write the collected rows."""
         if self._rows:
-            self._file.write_table(pa.Table.from_pylist(self._rows, SCHEMA))
+            self._file.write_table(pa.Table.from_pylist(self._rows, self._schema))
             self._rows = []
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[Writer]:
-    """Yield a Writer of `folder`/manifest.parquet."""
-    with pq.ParquetWriter(folder / TABLE, SCHEMA, compression="zstd") as file:
-        writer = Writer(file)
+def writing(folder: Path, label: pa.DataType) -> Iterator[Writer]:
+    """Yield a Writer of `folder`/manifest.parquet for labels of a type."""
+    columns = schema(label)
+    with pq.ParquetWriter(folder / TABLE, columns, compression="zstd") as file:
+        writer = Writer(file, columns)
         yield writer
         writer.flush()
 
@@ -76,7 +90,7 @@ def read_table(folder: Path, columns: list[str] | None = None) -> Any:
         raise UserError(f"{path}: file not found; run the ingest stage") from None
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read: {error}; run the ingest stage anew") from None
-    wanted = columns or SCHEMA.names
+    wanted = columns or list(NAMES)
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise UserError(f"{path}: lacks the column {missing[0]}; run the ingest stage anew")

@@ -1,20 +1,18 @@
 """Knowledge distillation by softened logits, after Hinton, Vinyals and Dean 2015.
 
 Paper: https://arxiv.org/abs/1503.02531. Loss: weight * T^2 * KL(teacher_T || student_T) + (1 -
-weight) * CE. Without augmentation the teacher answers each image once and the answers are kept on
-disk; with it the teacher runs live.
+weight) * the task's loss on labels; the task says what softened answers are. Without augmentation
+the teacher answers each image once and the answers are kept on disk; with it the teacher runs live.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from edgepress.bundles.network import named
 from edgepress.distillation.teacher import Teacher
 from edgepress.training.loop import Batch, Job, Recipe, fit
 
@@ -33,28 +31,24 @@ class Params(Recipe):
 
 def distill(job: Job, teacher: Teacher, *, params: Params) -> list[dict[str, float]]:
     """Train job.network, the student, in place; return one record per epoch."""
-    cached: Tensor | None = None
-    if params.augment == "none" and params.teacher == "auto":
-        cached = torch.from_numpy(np.asarray(teacher.cached_logits(job.train)))
+    learner = job.learner
+    names = tuple(output.name for output in learner.outputs(job.train.spec))
+    cached = params.augment == "none" and params.teacher == "auto"
+    if cached:
+        teacher.answer_once(job.train, names)
     else:
         teacher.prepare()
 
-    def objective(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        answers = network(batch.inputs)
-        target = teacher.live(batch.inputs) if cached is None else cached[batch.rows]
-        return _loss(answers, target.to(answers.device), batch.labels, params), answers
+    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        student = named(network(batch.inputs), names)
+        target = teacher.kept(batch.rows) if cached else teacher.live(batch.inputs, names)
+        soft = learner.divergence(
+            student,
+            {name: values.to(batch.inputs.device) for name, values in target.items()},
+            params.temperature,
+        )
+        hard = learner.loss(student, batch.truth)
+        weighed = params.weight * params.temperature**2 * soft
+        return {**hard, "loss": weighed + (1 - params.weight) * hard["loss"]}
 
     return fit(job, params, objective)
-
-
-def _loss(student: Tensor, teacher: Tensor, labels: Tensor, params: Params) -> Tensor:
-    temperature = params.temperature
-    soft = kl_div(
-        log_softmax(student / temperature, 1),
-        log_softmax(teacher / temperature, 1),
-        reduction="batchmean",
-        log_target=True,
-    )
-    return params.weight * temperature**2 * soft + (1 - params.weight) * cross_entropy(
-        student, labels
-    )

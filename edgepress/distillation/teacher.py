@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from edgepress.bundles.network import named
+from edgepress.records.tensors import Arrays
 from edgepress.training import loop, machine
 from edgepress.training.examples import Examples
 
@@ -22,22 +23,53 @@ class Teacher:
     network: nn.Module
     sha256: str
     cache: Path
+    _kept: Arrays = field(default_factory=dict, init=False)
 
     def prepare(self) -> None:
         """Move the network to the training device."""
         machine.place(self.network, machine.device()).eval()
 
-    def live(self, inputs: Tensor) -> Tensor:
-        """Return logits [N, classes] for normalised images, without gradients."""
+    def live(self, inputs: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return outputs by name for normalised images, without gradients."""
         with torch.no_grad():
-            return self.network(inputs)  # type: ignore[no-any-return]
+            return named(self.network(inputs), names)
 
-    def cached_logits(self, examples: Examples) -> npt.NDArray[np.float32]:
-        """Return logits [N, classes] in the examples' order, computed on the first call only."""
-        path = self.cache / f"{self.sha256[:16]}-{examples.digest()[:16]}.npy"
-        if not path.is_file():
-            self.cache.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}.partial.npy")
-            np.save(partial, loop.logits(self.network, examples))
-            partial.replace(path)
-        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+    def answer_once(self, examples: Examples, names: tuple[str, ...]) -> None:
+        """Compute the raw outputs for all examples unless they are on disk; open them there."""
+        key = f"{self.sha256[:16]}-{examples.digest()[:16]}"
+        paths = {name: self.cache / f"{key}-{name}.npy" for name in names}
+        if not all(path.is_file() for path in paths.values()):
+            self._write(examples, paths)
+        self._kept = {
+            name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()
+        }
+
+    def kept(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the outputs kept for rows of the examples."""
+        picked = rows.numpy()
+        return {
+            name: torch.from_numpy(np.array(values[picked])) for name, values in self._kept.items()
+        }
+
+    def _write(self, examples: Examples, paths: dict[str, Path]) -> None:
+        """Stream the outputs of batch after batch into a file each, renamed when whole."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        partials = {
+            name: path.with_name(f".{path.name}.{os.getpid()}.partial")
+            for name, path in paths.items()
+        }
+        files: Arrays = {}
+        done = 0
+        for batch in loop.outputs(self.network, examples, tuple(paths)):
+            for name, values in batch.items():
+                if name not in files:
+                    files[name] = np.lib.format.open_memmap(
+                        partials[name],
+                        mode="w+",
+                        dtype=np.float32,
+                        shape=(len(examples), *values.shape[1:]),
+                    )
+                files[name][done : done + len(values)] = values
+            done += len(values)
+        for name, path in paths.items():
+            partials[name].replace(path)

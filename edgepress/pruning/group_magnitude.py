@@ -8,17 +8,27 @@ concatenation) leave together.
 from __future__ import annotations
 
 import copy
-from typing import Literal
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from edgepress.backbones import surgery
+from edgepress.bundles import surgery
+from edgepress.bundles.bundle import refuse_changed
+from edgepress.bundles.network import named
 from edgepress.errors import UserError
 from edgepress.pruning.slimmed import Slimmed
+from edgepress.records.tensors import TensorSpec
 from edgepress.training.loop import Batch, Job, Recipe, fit
+
+LIMIT_S: Final = 120.0
+"""Seconds after which a cut that has not ended is given up."""
+_ADVICE: Final = "set slim: {method: none} or choose another network"
 
 
 class Params(Recipe):
@@ -34,21 +44,44 @@ class Params(Recipe):
 
 
 def prune(job: Job, *, params: Params) -> Slimmed:
-    """Prune job.network, fine-tune it on the labels, and return it with its replayable surgery."""
+    """Prune job.network, fine-tune it by the task's loss, and return it with its surgery."""
     fresh = copy.deepcopy(job.network)
-    _cut(job, params)
+    with _refusing():
+        _cut(job, params)
     steps = surgery.difference(fresh, job.network)
     if not steps:
+        raise UserError(_nothing(fresh, params))
+    rebuilt = copy.deepcopy(fresh)
+    surgery.replay(rebuilt, steps)
+    try:
+        rebuilt.load_state_dict(job.network.state_dict())
+    except RuntimeError as error:
         raise UserError(
-            f"slim: ratio {params.ratio} removes nothing once channels are rounded to "
-            f"{params.round_to}; raise ratio, lower round_to, or set method: none"
-        )
+            f"slim: the cut network cannot be built again ({error}); {_ADVICE}"
+        ) from None
+    refuse_changed(job.network, rebuilt, job.train.spec, "slim")
+    learner = job.learner
+    names = tuple(output.name for output in learner.outputs(job.train.spec))
 
-    def objective(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits = network(batch.inputs)
-        return cross_entropy(logits, batch.labels), logits
+    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return learner.loss(named(network(batch.inputs), names), batch.truth)
 
     return Slimmed(job.network, steps, fit(job, params, objective))
+
+
+def _nothing(network: nn.Module, params: Params) -> str:
+    """Say why nothing was cut: rounding keeps every channel, or no group would keep any."""
+    widths = [_width(m) for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    wide = [width for width in widths if width > params.round_to]
+    if wide and all(width * (1 - params.ratio) < params.round_to for width in wide):
+        return (
+            f"slim: ratio {params.ratio} is too high: rounded to {params.round_to}, groups would "
+            "keep no channel and are left whole; lower ratio or round_to, or set method: none"
+        )
+    return (
+        f"slim: ratio {params.ratio} removes nothing once channels are rounded to "
+        f"{params.round_to}; raise ratio, lower round_to, or set method: none"
+    )
 
 
 def _cut(job: Job, params: Params) -> None:
@@ -63,19 +96,46 @@ def _cut(job: Job, params: Params) -> None:
         pruning_ratio=params.ratio,
         global_pruning=params.scope == "global",
         round_to=params.round_to,
-        ignored_layers=_classifiers(network, spec.shape),
+        ignored_layers=_last(network, job.learner.outputs(spec)),
     )
     pruner.step()
-
-
-def _classifiers(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Module]:
-    """Return the layers whose output width is the number of classes: they must keep it."""
     with torch.inference_mode():
-        classes = network(torch.zeros(shape)).shape[1]
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    last = layers[-1]
-    return [last] if _width(last) == classes else [m for m in layers if _width(m) == classes]
+        network(torch.zeros(spec.shape))
+
+
+def _last(network: nn.Module, outputs: tuple[TensorSpec, ...]) -> list[nn.Module]:
+    """Return the head's layers whose output is as wide as one of the task's: they must stay so."""
+    widths = {output.shape[output.layout.index("C")] for output in outputs}
+    head = getattr(network, "head", network)
+    layers = [m for m in head.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    return [m for m in layers if _width(m) in widths]
 
 
 def _width(layer: nn.Module) -> int:
     return layer.out_features if isinstance(layer, nn.Linear) else int(layer.out_channels)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn whatever the cut raises, or its never ending, into a refusal in one line."""
+    watched = threading.current_thread() is threading.main_thread()
+    before: Any = signal.signal(signal.SIGALRM, _expire) if watched else None
+    if watched:
+        signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # torch-pruning fails in as many ways as there are networks.
+        what = str(error) or type(error).__name__
+        raise UserError(
+            f"slim: group_magnitude cannot cut this network: {what}; {_ADVICE}"
+        ) from None
+    finally:
+        if watched:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def _expire(_signal: int, _frame: object) -> None:
+    raise TimeoutError(f"no end of its dependency graph after {LIMIT_S:.0f} s")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,31 +17,75 @@ class Resize(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    kind: Literal["resize"] = "resize"
     module: str
     """Dotted name in the network."""
-    attributes: dict[str, int]
-    """Integer attributes to set, for example out_channels."""
+    attributes: dict[str, int | tuple[int, ...]]
+    """Size attributes to set, for example out_channels, normalized_shape."""
     shapes: dict[str, tuple[int, ...]]
     """Parameter or buffer name -> new shape."""
 
 
+class Insert(BaseModel):
+    """A new module under a name that was free, or in place of the one that was there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    kind: Literal["insert"] = "insert"
+    module: str
+    """Dotted name of the new module."""
+    layer: str
+    """Its class: a name in torch.nn, or `edgepress.<room>.<file>:<Class>`."""
+    arguments: dict[str, int | float | bool | str | tuple[int, ...]]
+    """Keyword arguments of the class."""
+
+
+class Drop(BaseModel):
+    """A module that is passed over from now on: it becomes the identity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    kind: Literal["drop"] = "drop"
+    module: str
+    """Dotted name in the network."""
+
+
+class Fold(BaseModel):
+    """A normalisation folded into the layer before it, which gains a bias, and dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    kind: Literal["fold"] = "fold"
+    into: str
+    """Dotted name of the convolution or linear layer."""
+    module: str
+    """Dotted name of the normalisation."""
+
+
+Step = Annotated[Resize | Insert | Drop | Fold, Field(discriminator="kind")]
+
+
 class Bundle(Record):
-    """Everything needed to rebuild a network, pruned shapes and all, without pickle."""
+    """Everything needed to rebuild a network, surgery and all, without pickle."""
 
     file_name: ClassVar[str] = "model.json"
+    schema_version: int = 2
 
-    task: Literal["classification"]
+    task: dict[str, Any]
+    """The params.yaml entry of the task: its method and arguments."""
     backbone: dict[str, Any]
     """The params.yaml entry that names the backbone's method and arguments."""
-    classes: tuple[str, ...] = Field(min_length=2)
-    """Class names in the order of the network's outputs."""
+    head: dict[str, Any]
+    """The params.yaml entry that names the head's method and arguments."""
+    classes: tuple[str, ...] = Field(min_length=1)
+    """What the numbers of a label stand for, in order."""
     input: InputSpec
-    surgery: tuple[Resize, ...] = ()
-    """Shape changes to replay on a freshly built network before its weights are loaded."""
+    surgery: tuple[Step, ...] = ()
+    """Changes to replay on a freshly built network before its weights are loaded."""
     parameters: int
     """Number of weights of the network as it stands."""
     macs: int
-    """Multiply-accumulates of one image."""
+    """Multiply-accumulates of one item."""
     lineage: dict[str, str]
     """What it was made from: stage, seed, sha256 of each input."""
     weights_sha256: str

@@ -11,9 +11,13 @@ IMAGES = "images.npy"
 
 
 class Calibration(Record):
-    """Images by id and hash; images.npy beside it has them preprocessed, float32 [N, C, H, W]."""
+    """Images by id and hash; images.npy beside it has them decoded, uint8 [N, H, W, C].
+
+    Normalised only as they are read, a few at a time, so that memory stays flat in their number.
+    """
 
     file_name: ClassVar[str] = "calibration.json"
+    schema_version: int = 2
 
     ids: tuple[str, ...]
     """Manifest ids, in the order of images.npy."""

@@ -6,6 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgepress.records.tensors import TensorSpec
+
 
 class InputSpec(BaseModel):
     """Shape and preprocessing of a model's input: resize, scale to 0..1, then (x - mean) / std."""
@@ -32,6 +34,11 @@ class InputSpec(BaseModel):
         if min(self.std) <= 0:
             raise ValueError("std must be above 0")
         return self
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """What the network takes: one tensor `image`, float32 NCHW."""
+        return (TensorSpec(name="image", shape=self.shape, layout="NCHW"),)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -6,7 +6,7 @@ no files of its own to point at, images/.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,7 +26,10 @@ class Manifest(Record):
     """What the table holds as a whole; its columns are described in `edgepress.data.table`."""
 
     file_name: ClassVar[str] = "manifest.json"
+    schema_version: int = 2
 
+    task: dict[str, Any]
+    """The params.yaml entry of the task: what the labels are."""
     source: str
     """Name of the method that listed the images."""
     container: Container
@@ -34,10 +37,12 @@ class Manifest(Record):
     """Column of the encoded bytes in a Parquet container, `image.bytes` for a field of a struct."""
     inside: bool
     """True where paths are relative to this folder, which may then be moved."""
-    classes: tuple[str, ...] = Field(min_length=2)
-    """Class names; a label is an index into them."""
+    classes: tuple[str, ...] = Field(min_length=1)
+    """What the numbers of a label stand for, in order."""
+    items: dict[Split, int]
+    """Usable items per split."""
     counts: dict[Split, dict[str, int]]
-    """Usable images per split and class."""
+    """Usable items per split and class they count for; one may count for several, or for none."""
     quarantined: dict[str, int]
     """Unusable images per kind of reason; their rows carry the reason in full."""
     table_sha256: str
@@ -47,5 +52,5 @@ class Manifest(Record):
 
     @property
     def usable(self) -> int:
-        """Number of images that may be used."""
-        return sum(sum(per_class.values()) for per_class in self.counts.values())
+        """Number of items that may be used."""
+        return sum(self.items.values())

@@ -22,9 +22,9 @@ class Interval(BaseModel):
 
 
 class Latency(BaseModel):
-    """Milliseconds for one image; a percentile is None where too few runs support it."""
+    """Milliseconds for one item; a percentile is None where too few runs support it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     p50_ms: Interval
     p90_ms: Interval
@@ -34,30 +34,64 @@ class Latency(BaseModel):
     threads: int
     speedup: Interval | None
     """Baseline p50 over this p50, from interleaved runs; None for the baseline itself."""
+    disturbed: float = 0.0
+    """Share of the timed blocks that could not be had undisturbed; above the bound nothing is."""
+
+
+class OutputParity(BaseModel):
+    """How far one output tensor is from the Bundle's over the sample."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: str
+    error: float
+    """Norm of the difference over the norm of what tells the Bundle's answers apart: theirs less
+    their mean over items. An offset that all answers share makes it no smaller."""
+    cosine: float
+    """Mean cosine of the raw outputs over items: a note, as it hides error under a common part."""
+    max_abs: float
+    """Largest absolute difference of any element."""
 
 
 class Parity(BaseModel):
-    """How far the export's outputs are from the Bundle's on the same inputs."""
+    """How far the export's answers are from the Bundle's on the same inputs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    cosine: float
-    """Mean cosine similarity of logits over images."""
-    max_abs: float
-    """Largest absolute difference of any logit."""
-    top1_agreement: float
-    """Share of images with the same highest logit."""
-    images: int
+    outputs: tuple[OutputParity, ...]
+    sample: int
+    """Items whose raw outputs were compared."""
+    agreement: float
+    """Mean over all items of how far the decoded answers agree, 0 to 1."""
+    changed: int
+    """Items whose decoded answer is not the Bundle's."""
+    items: int
+
+    @property
+    def error(self) -> float:
+        """The largest error of any output."""
+        return max(output.error for output in self.outputs)
 
 
-class Accuracy(BaseModel):
-    """Task metric on the full test split, and the paired drop against the float Bundle."""
+class Score(BaseModel):
+    """One figure of merit on the full test split, and what was lost against the float Bundle."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    top1: Interval
-    drop_points: Interval
-    images: int
+    name: str
+    """In the field's words, for example accuracy, balanced_accuracy, recall, mean_iou, dice."""
+    of: str | None = None
+    """The class it is of; None where it is of the whole."""
+    unit: str = "share"
+    """share is 0 to 1."""
+    better: Literal["higher", "lower"] = "higher"
+    value: Interval
+    drop: Interval | None = None
+    """How much worse than the float Bundle on the same items, paired; positive is worse."""
+    constant: float | None = None
+    """What the best answer that looks at no item would score; None where there is no such thing."""
+    items: int
+    """Items the score rests on."""
 
 
 class Energy(BaseModel):
@@ -73,7 +107,7 @@ class Energy(BaseModel):
 class Conditions(BaseModel):
     """The machine a measurement was taken on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     machine: str
     """CPU or board model."""
@@ -92,16 +126,23 @@ class Measurement(Record):
     """One per target; a part not to be had on this host is None, its reason in `not_run`."""
 
     file_name: ClassVar[str] = "measurement.json"
+    schema_version: int = 2
 
     target: Target
     exported_sha256: str
     size_bytes: int
     parity: Parity | None
-    accuracy: Accuracy | None
+    scores: tuple[Score, ...]
+    """The first is the one the accuracy gate judges; none where the export did not answer."""
     latency: Latency | None
     peak_memory_mb: float | None
     """Peak resident memory of a fresh process that loads the export and runs it."""
     energy: Energy
     conditions: Conditions
     not_run: dict[str, str]
-    """Part (parity, accuracy, latency, memory) -> why it could not be measured here."""
+    """Part (integrity, parity, scores, latency, speedup, memory) -> why it was not measured."""
+
+    @property
+    def score(self) -> Score | None:
+        """The gated score, None where there is none."""
+        return self.scores[0] if self.scores else None

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgepress.records.record import Record
 
 BUNDLE = "bundle"
 CALIBRATION = "calibration"
-REFERENCE = "reference.npz"
+REFERENCE = "reference"
+
+
+class TensorScale(BaseModel):
+    """How one tensor is quantized; what is None is left to the target's toolchain to calibrate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    bits: Literal[4, 8, 16, 32] = 8
+    """32 keeps the tensor in float32, 16 in float16."""
+    scale: tuple[float, ...] | None = Field(default=None, min_length=1)
+    """One value, or one per slice along `axis`."""
+    zero_point: tuple[int, ...] | None = None
+    axis: int | None = None
+    """Axis of a scale per slice; None is one scale for the tensor."""
+
+    @model_validator(mode="after")
+    def _a_zero_point_per_scale(self) -> Self:
+        if self.zero_point is not None and len(self.zero_point) != len(self.scale or ()):
+            raise ValueError("as many zero points as scales, and none without a scale")
+        if self.scale is not None and min(self.scale) <= 0:
+            raise ValueError("scales must be above 0")
+        return self
 
 
 class Recipe(BaseModel):
@@ -22,16 +44,16 @@ class Recipe(BaseModel):
     activations: Literal["float32", "int8"]
     per_channel: bool
     """One weight scale per output channel rather than per tensor."""
+    tensors: dict[str, TensorScale] = {}
+    """What differs from the above: a parameter (`backbone.conv1.weight`) or the output of a module
+    (`backbone.conv1`) -> how it is quantized."""
 
 
 class Quantized(Record):
-    """A folder: quantized.json, bundle/ (the network), calibration/ (if any), reference.npz.
-
-    reference.npz holds the float network's answers on the test split: ids (str), labels (int64) and
-    logits (float32 [N, classes]); what every export is compared with.
-    """
+    """A folder: quantized.json, bundle/ (the network), calibration/ (if any), reference/."""
 
     file_name: ClassVar[str] = "quantized.json"
+    schema_version: int = 2
 
     precision: str
     """Key of the entry in params.yaml, the third word of a Target."""
@@ -42,3 +64,4 @@ class Quantized(Record):
     calibration_sha256: str | None
     """sha256 over the calibration folder, None where nothing is calibrated."""
     reference_sha256: str
+    """sha256 over the reference folder: what every export is compared with."""

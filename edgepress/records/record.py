@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -37,19 +38,28 @@ class Record(BaseModel):
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise UserError(f"{path}: file not found; run the stage that writes it") from None
+        cls._refuse_version(path, text)
         try:
-            record = cls.model_validate_json(text)
+            return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise UserError(f"{path}: {place}: {first['msg']}; write it anew") from None
+            place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+            said = f"{path}: {place}{first['msg']}; run the stage that writes it again"
+            raise UserError(said) from None
+
+    @classmethod
+    def _refuse_version(cls, path: Path, text: str) -> None:
+        """Refuse another layout by its number, before its fields are found wanting."""
         known: Any = cls.model_fields["schema_version"].default
-        if record.schema_version != known:
+        try:
+            found = json.loads(text).get("schema_version", known)
+        except (ValueError, AttributeError):
+            return  # What is no JSON mapping is refused in the model's own words.
+        if found != known:
             raise UserError(
-                f"{path}: schema_version {record.schema_version} is unknown; "
-                f"this version reads {known}"
+                f"{path}: schema_version {found} is unknown; this version reads {known}: "
+                "run the stage that writes it"
             )
-        return record
 
 
 def write_atomically(path: Path, text: str) -> None:

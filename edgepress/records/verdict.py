@@ -33,6 +33,8 @@ class Verdicts(Record):
     file_name: ClassVar[str] = "verdicts.json"
 
     target: Target
+    measurement_sha256: str = ""
+    """sha256 of the measurement.json they judge."""
     verdicts: tuple[Verdict, ...]
 
     @property

@@ -1,7 +1,11 @@
-"""Augmentations of whole batches, seeded by step so that a resumed run draws the same ones."""
+"""Augmentations of whole batches, seeded by step so that a resumed run draws the same ones.
+
+A Warp is drawn once per batch and moves the images; the task moves their labels by the same one.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -11,24 +15,42 @@ Augment = Literal["none", "shift", "flip_shift"]
 """none; random shift by up to an eighth of the side; the same after a random horizontal flip."""
 
 
-def augment(batch: Tensor, kind: Augment, generator: torch.Generator) -> Tensor:
-    """Augment uint8 or float images [N, C, H, W]; the result has the same shape and type."""
+@dataclass(frozen=True)
+class Warp:
+    """How each of N pictures is moved: mirrored first, then shifted by whole pixels."""
+
+    flip: Tensor | None
+    """bool [N]; None mirrors none."""
+    pad: int
+    """Most pixels of a shift; 0 shifts none."""
+    offsets: Tensor
+    """int64 [2, N, 1]: first row and first column taken of a picture padded by `pad` all round."""
+
+    def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
+        """Move uint8, integer or float [N, C, H, W]; what comes in from outside is `fill`."""
+        if self.flip is not None:
+            mirror = self.flip.to(batch.device)[:, None, None, None]
+            batch = torch.where(mirror, batch.flip(-1), batch)
+        return self._shifted(batch, fill) if self.pad else batch
+
+    def _shifted(self, batch: Tensor, fill: float) -> Tensor:
+        count, _, height, width = batch.shape
+        pad = (self.pad,) * 4
+        padded = torch.nn.functional.pad(batch, pad, value=fill)
+        offsets = self.offsets.to(batch.device)
+        rows = offsets[0] + torch.arange(height, device=batch.device)
+        columns = offsets[1] + torch.arange(width, device=batch.device)
+        images = torch.arange(count, device=batch.device)[:, None, None]
+        picked = padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
+        return picked.permute(0, 3, 1, 2)
+
+
+def draw(kind: Augment, shape: torch.Size, generator: torch.Generator) -> Warp | None:
+    """Draw how a batch of images [N, C, H, W] is moved; None leaves it as it is."""
     if kind == "none":
-        return batch
-    if kind == "flip_shift":
-        flip = torch.rand(len(batch), generator=generator) < 0.5
-        batch = torch.where(flip.to(batch.device)[:, None, None, None], batch.flip(-1), batch)
-    return _shift(batch, generator)
-
-
-def _shift(batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Move each image by a whole number of pixels; what comes in from outside is zero."""
-    count, _, height, width = batch.shape
+        return None
+    count, _, height, width = shape
+    flip = torch.rand(count, generator=generator) < 0.5 if kind == "flip_shift" else None
     pad = max(1, max(height, width) // 8)
-    padded = torch.nn.functional.pad(batch, (pad, pad, pad, pad))
-    offsets = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator).to(batch.device)
-    rows = offsets[0] + torch.arange(height, device=batch.device)
-    columns = offsets[1] + torch.arange(width, device=batch.device)
-    images = torch.arange(count, device=batch.device)[:, None, None]
-    picked = padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
-    return picked.permute(0, 3, 1, 2)
+    offsets = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
+    return Warp(flip, pad, offsets)

@@ -1,4 +1,4 @@
-"""Examples: decoded images and labels as the training loop takes them."""
+"""Examples: decoded images and their truths as the training loop takes them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,39 @@ import torch
 from torch import Tensor
 
 from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import Arrays
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Images as uint8 [N, H, W, C] (an array or a memory map) with int64 labels [N]."""
+    """Images as uint8 [N, H, W, C], an array or memory map, with their truths, arrays [N, ...]."""
 
     pixels: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    truth: Arrays
     spec: InputSpec
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.labels)
+        return len(self.pixels)
 
     def images(self, rows: npt.NDArray[np.int64] | slice) -> Tensor:
         """Return uint8 images [N, C, H, W], channels last in memory."""
         return torch.from_numpy(np.ascontiguousarray(self.pixels[rows])).permute(0, 3, 1, 2)
 
-    def targets(self, rows: npt.NDArray[np.int64] | slice) -> Tensor:
-        """Return int64 labels [N]."""
-        return torch.from_numpy(np.ascontiguousarray(self.labels[rows]))
+    def targets(self, rows: npt.NDArray[np.int64] | slice) -> dict[str, Tensor]:
+        """Return the truths of some images by name."""
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(values[rows]))
+            for name, values in self.truth.items()
+        }
 
     def digest(self) -> str:
-        """Return a sha256 over pixels and labels, part of a checkpoint's key."""
+        """Return a sha256 over pixels and truths, part of a checkpoint's key."""
         digest = hashlib.sha256(self.spec.model_dump_json().encode())
-        for start in range(0, len(self), 4096):
-            digest.update(np.ascontiguousarray(self.pixels[start : start + 4096]).data)
-        digest.update(np.ascontiguousarray(self.labels).data)
+        for name, values in [("pixels", self.pixels), *sorted(self.truth.items())]:
+            digest.update(name.encode())
+            for start in range(0, len(values), 4096):
+                digest.update(np.ascontiguousarray(values[start : start + 4096]).data)
         return digest.hexdigest()
 
 

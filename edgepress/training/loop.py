@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,10 +18,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from edgepress.bundles.network import named
 from edgepress.errors import UserError
 from edgepress.params import Config
+from edgepress.records.measurement import Score
+from edgepress.records.tensors import Arrays
+from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine
-from edgepress.training.augment import Augment, augment
+from edgepress.training.augment import Augment, draw
 from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.examples import Examples, Normalise
 from edgepress.training.sgd import Sgd
@@ -31,6 +35,10 @@ log = logging.getLogger(__name__)
 WARMUP = 0.15
 """Share of the steps in which the learning rate rises from zero."""
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
+BATCH = 64
+"""Images per forward pass outside training."""
+CONFIDENCE = 0.95
+"""Of the intervals of scores while training."""
 
 
 class Recipe(Config):
@@ -54,15 +62,15 @@ class Recipe(Config):
 
 @dataclass(frozen=True)
 class Batch:
-    """One step: normalised images [N, C, H, W], labels [N], rows of the training set [N]."""
+    """One step: normalised images [N, C, H, W], their truths, rows of the training set [N]."""
 
     inputs: Tensor
-    labels: Tensor
+    truth: dict[str, Tensor]
     rows: Tensor
 
 
-Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
-"""Maps a network and a batch to (loss, logits whose argmax is compared with the labels)."""
+Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
+"""Maps a network and a batch to scalars: `loss`, which is made small, and others worth a curve."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +79,20 @@ class Job:
 
     network: nn.Module
     train: Examples
-    val: Examples
+    val: Examples | None
+    """None watches nothing."""
     seed: int
+    task: Task | None
+    """None where the objective needs no labels; nothing is watched then."""
     checkpoint: Checkpoint | None = None
     progress: Callable[[int, int], None] | None = None
+
+    @property
+    def learner(self) -> Learner:
+        """How the task is learnt; a job without a task has nothing to ask."""
+        if self.task is None:
+            raise ValueError("this method learns from labels and needs a task")
+        return self.task.learner
 
 
 def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]]:
@@ -98,7 +116,7 @@ class _Run:
         self.batch = min(recipe.batch, len(job.train))
         self.steps = max(1, len(job.train) // self.batch)
         self.total = self.steps * recipe.epochs
-        self.at = Position(step=0, history=[], loss_sum=0.0, correct=0, seen=0)
+        self.at = Position(step=0, history=[], sums={})
         restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer)
         if restored:
             log.info("resumed at step %d of %d", restored.step, self.total)
@@ -113,45 +131,48 @@ class _Run:
 
     def _epoch(self, epoch: int) -> None:
         order = np.random.default_rng([self.job.seed, epoch]).permutation(len(self.job.train))
-        losses = torch.zeros((), device=self.device, dtype=torch.float64)
-        correct = torch.zeros((), dtype=torch.long, device=self.device)
+        sums: dict[str, Tensor] = {}
         self.called.train()
         for index in range(self.at.step - epoch * self.steps, self.steps):
-            loss, hits = self._step(order[index * self.batch : (index + 1) * self.batch])
-            losses += loss
-            correct += hits
+            for name, value in self._step(
+                order[index * self.batch : (index + 1) * self.batch]
+            ).items():
+                sums[name] = sums[name] + value if name in sums else value.double()
             self.at.step += 1
             if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
-                self._collect(losses, correct)
+                self._collect(sums)
                 self._save()
-                losses, correct = losses * 0, correct * 0
+                sums = {}
             if self.job.progress:
                 self.job.progress(self.at.step, self.total)
-        self._collect(losses, correct)
+        self._collect(sums)
         self._close_epoch(epoch)
 
-    def _step(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _step(self, rows: np.ndarray) -> dict[str, Tensor]:
         job, step = self.job, self.at.step
         rate = self.recipe.learning_rate * _one_cycle((step + 1) / self.total)
         generator = torch.Generator().manual_seed((job.seed << 32) + step)
         images = job.train.images(rows).to(self.device, non_blocking=True)
-        images = augment(images, self.recipe.augment, generator)
-        labels = job.train.targets(rows).to(self.device, non_blocking=True)
+        truth = {
+            name: values.to(self.device, non_blocking=True)
+            for name, values in job.train.targets(rows).items()
+        }
+        warp = draw(self.recipe.augment, images.shape, generator)
+        if warp is not None:
+            images = warp.move(images)
+            truth = truth if job.task is None else job.task.learner.warp(truth, warp)
         inputs = machine.arrange(self.normalise(images), self.layout)
-        batch = Batch(inputs, labels, torch.from_numpy(rows))
         with machine.autocast(self.recipe.precision, self.device):
-            loss, logits = self.objective(self.called, batch)
+            found = self.objective(self.called, Batch(inputs, truth, torch.from_numpy(rows)))
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        found["loss"].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(rate)
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        return {name: value.detach() for name, value in found.items()}
 
-    def _collect(self, losses: Tensor, correct: Tensor) -> None:
-        done = self.at.step - len(self.at.history) * self.steps
-        self.at.loss_sum += float(losses)
-        self.at.correct += int(correct)
-        self.at.seen = done * self.batch
-        if not math.isfinite(self.at.loss_sum):
+    def _collect(self, sums: dict[str, Tensor]) -> None:
+        for name, value in sums.items():
+            self.at.sums[name] = self.at.sums.get(name, 0.0) + float(value)
+        if not math.isfinite(self.at.sums["loss"]):
             raise UserError(
                 f"training: the loss is not finite at step {self.at.step}; "
                 f"lower learning_rate (now {self.recipe.learning_rate})"
@@ -159,19 +180,16 @@ class _Run:
 
     def _close_epoch(self, epoch: int) -> None:
         at = self.at
-        at.history.append(
-            {
-                "epoch": epoch + 1,
-                "loss": round(at.loss_sum / self.steps, 6),
-                "train_accuracy": at.correct / max(at.seen, 1),
-                "val_accuracy": accuracy(self.network, self.job.val),
-                "learning_rate": round(
-                    self.recipe.learning_rate * _one_cycle(at.step / self.total), 8
-                ),
-            }
-        )
-        log.info("epoch %(epoch)d loss %(loss).4f val %(val_accuracy).4f", at.history[-1])
-        at.loss_sum, at.correct, at.seen = 0.0, 0, 0
+        means = {name: round(value / self.steps, 6) for name, value in at.sums.items()}
+        line = {"epoch": epoch + 1, "loss": means.pop("loss")}
+        line.update({f"train_{name}": value for name, value in means.items()})
+        if self.job.val is not None and self.job.task is not None:
+            first = scores(self.network, self.job.val, self.job.task)[0]
+            line[f"val_{first.name}"] = first.value.value
+        rate = self.recipe.learning_rate * _one_cycle(at.step / self.total)
+        at.history.append({**line, "learning_rate": round(rate, 8)})
+        log.info("epoch %d: %s", epoch + 1, line)
+        at.sums = {}
         if self.recipe.epochs > epoch + 1 and time.monotonic() - self.saved > 2.0:
             self._save()
 
@@ -181,22 +199,29 @@ class _Run:
         self.saved = time.monotonic()
 
 
-def logits(network: nn.Module, examples: Examples, batch: int = 256) -> np.ndarray:
-    """Return float32 logits [N, classes] in eval mode, computed on the training device."""
+def outputs(network: nn.Module, examples: Examples, names: tuple[str, ...]) -> Iterator[Arrays]:
+    """Yield a network's float32 outputs in eval mode by name, a batch of images at a time."""
     on = machine.device()
     network = machine.place(network, on).eval()
     normalise = Normalise(examples.spec, on)
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(examples), batch):
-            images = examples.images(slice(start, start + batch)).to(on)
-            parts.append(network(normalise(images)).float().cpu().numpy())
-    return np.concatenate(parts)
+    for start in range(0, len(examples), BATCH):
+        with torch.inference_mode():
+            images = examples.images(slice(start, start + BATCH)).to(on)
+            found = named(network(normalise(images)), names)
+        yield {name: value.cpu().numpy() for name, value in found.items()}
 
 
-def accuracy(network: nn.Module, examples: Examples) -> float:
-    """Return top-1 accuracy between 0 and 1."""
-    return float((logits(network, examples).argmax(1) == examples.labels).mean())
+def answers(network: nn.Module, examples: Examples, task: Task) -> Arrays:
+    """Return the network's decoded answers to all images."""
+    names = tuple(output.name for output in task.answers.outputs(examples.spec))
+    deployed = task.learner.deployed(network)
+    batches = outputs(deployed, examples, names)
+    return joined([task.answers.decode(batch, examples.spec) for batch in batches])
+
+
+def scores(network: nn.Module, examples: Examples, task: Task) -> tuple[Score, ...]:
+    """Return the network's scores on labelled images, the gated one first."""
+    return task.answers.score(answers(network, examples, task), None, examples.truth, CONFIDENCE)
 
 
 def _one_cycle(done: float) -> float:

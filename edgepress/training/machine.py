@@ -24,7 +24,9 @@ def place(network: nn.Module, on: torch.device) -> nn.Module:
 
 def layout(network: nn.Module, on: torch.device) -> torch.memory_format:
     """Return channels last, which is faster for convolutions, wherever it is safe."""
-    safe = on.type != "cpu" or not any(map(_overruns, network.modules()))
+    # torch converts every weight of four or five dimensions, and refuses the latter.
+    flat = all(weight.ndim != 5 for weight in network.state_dict().values())
+    safe = flat and (on.type != "cpu" or not any(map(_overruns, network.modules())))
     return torch.channels_last if safe else torch.contiguous_format
 
 

@@ -1,4 +1,4 @@
-"""Supervised training: cross-entropy on labels, optionally smoothed."""
+"""Supervised training: the task's own loss on labels, optionally smoothed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
+from edgepress.bundles.network import named
 from edgepress.training.loop import Batch, Job, Recipe, fit
 
 
@@ -21,10 +21,11 @@ class Params(Recipe):
 
 def train(job: Job, *, params: Params) -> list[dict[str, float]]:
     """Train job.network in place; return one record per epoch."""
+    learner = job.learner
+    names = tuple(output.name for output in learner.outputs(job.train.spec))
 
-    def objective(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits = network(batch.inputs)
-        loss = cross_entropy(logits, batch.labels, label_smoothing=params.label_smoothing)
-        return loss, logits
+    def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        found = named(network(batch.inputs), names)
+        return learner.loss(found, batch.truth, params.label_smoothing)
 
     return fit(job, params, objective)

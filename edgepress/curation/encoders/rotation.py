@@ -77,11 +77,10 @@ def fit(request: Request, *, params: Params) -> NetworkEncoder:
     if spec.height != spec.width:
         raise UserError("embed: the rotation encoder needs square images; set input.height = width")
     pixels = request.images.pixels(spec)
-    examples = Examples(pixels, request.images.labels, spec)
+    examples = Examples(pixels, {}, spec)
     torch.manual_seed(request.seed)
     features = network(params, spec.channels)
-    watched = Examples(pixels[:64], np.zeros(len(pixels[:64]), np.int64), spec)
-    job = Job(features.network, examples, watched, request.seed, request.checkpoint)
+    job = Job(features.network, examples, None, request.seed, None, request.checkpoint)
     loop.fit(job, params, _name_rotation)
     encoder = NetworkEncoder(features, spec, BATCH)
     # Averages after a ReLU all point one way; without their mean, cosines tell images apart.
@@ -95,11 +94,10 @@ def network(params: Params, channels: int) -> Features:
     return Features(RotNet(params.width, channels))
 
 
-def _name_rotation(trained: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+def _name_rotation(trained: nn.Module, batch: Batch) -> dict[str, Tensor]:
     turned = torch.cat([torch.rot90(batch.inputs, turns, (2, 3)) for turns in range(4)])
     target = torch.arange(4, device=turned.device).repeat_interleave(len(batch.inputs))
-    answers = trained(turned)
-    return cross_entropy(answers, target), answers[: len(batch.inputs)]
+    return {"loss": cross_entropy(trained(turned), target)}
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -54,10 +54,10 @@ def _entries(
 ) -> Iterator[Entry]:
     loose = [] if layout[0][0] == root else _loose(root)
     for path in loose:
-        yield Entry(_id(path, root), path.as_posix(), -1, problem=_NO_LABEL)
+        yield Entry(_id(path, root), path.as_posix(), None, problem=_NO_LABEL)
     for place, split in layout:
         for path in _loose(place):
-            yield Entry(_id(path, root), path.as_posix(), -1, split, problem=_NO_LABEL)
+            yield Entry(_id(path, root), path.as_posix(), None, split, problem=_NO_LABEL)
         for name in _folders(place):
             label = classes.index(name)
             for path in _files(place / name):

@@ -51,8 +51,8 @@ def ingest(folder: Path, *, params: Params) -> Listing:
         for file, split in files:
             prefix = file.relative_to(base).as_posix()
             for row, value in enumerate(_column_values(file, params.label)):
-                label = labels.get(value, -1)
-                problem = None if label >= 0 else f"no label: {value} is none of the classes"
+                label = labels.get(value)
+                problem = None if label is not None else f"no label: {value} is none of the classes"
                 name = f"{prefix}:{row}"
                 yield Entry(name, file.as_posix(), label, split, row, problem=problem)
 

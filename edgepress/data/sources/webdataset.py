@@ -46,7 +46,7 @@ def ingest(folder: Path, *, params: Params) -> Listing:
                 yield Entry(
                     id=f"{shard}/{sample.key}",
                     path=file.as_posix(),
-                    label=labels.get(sample.label or "", -1),
+                    label=labels.get(sample.label or ""),
                     split=split,
                     offset=offset,
                     length=length,

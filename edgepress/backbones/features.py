@@ -1,0 +1,66 @@
+"""Features: what a backbone gives, in timm's terms: maps with strides, or one pooled vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from edgepress.errors import UserError
+from edgepress.records.inputs import InputSpec
+
+Features = Literal["pooled", "maps"]
+"""pooled is one vector per item, [N, D], by the network's own pooling; maps are [N, C, H, W],
+finest first, as timm's `features_only` gives them."""
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """One feature: its channels, and how many pixels of the input one step of it spans."""
+
+    channels: int
+    reduction: int
+    """1 for a map as large as the input; 0 for pooled features."""
+
+
+class Backbone(nn.Module):
+    """A network without a head: maps images to a Tensor (pooled) or a list of Tensors (maps)."""
+
+    info: tuple[FeatureInfo, ...]
+    """One per feature, in order."""
+
+
+def measured(network: Backbone, spec: InputSpec, name: str, sizes: str = "") -> Backbone:
+    """Set `info` by one empty image; a network that cannot take `spec` is a one-line UserError.
+
+    `name` is the network in the user's words, `sizes` says what it takes instead.
+    """
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            found = network(torch.zeros(spec.shape))
+    except Exception as error:  # Whatever a foreign network throws at a size is its refusal of it.
+        raise UserError(
+            f"backbone: {name} cannot take an input of {spec.height} x {spec.width} with "
+            f"{spec.channels} channel(s): {error or type(error).__name__}{sizes}"
+        ) from None
+    finally:
+        network.train(training)
+    network.info = _info(found, spec, name)
+    return network
+
+
+def _info(found: object, spec: InputSpec, name: str) -> tuple[FeatureInfo, ...]:
+    maps = found if isinstance(found, list | tuple) else [found]
+    shapes = [tuple(each.shape) for each in maps if isinstance(each, torch.Tensor)]
+    if len(shapes) == len(maps) == 1 and len(shapes[0]) == 2:
+        return (FeatureInfo(shapes[0][1], 0),)
+    if shapes and len(shapes) == len(maps) and all(len(shape) == 4 for shape in shapes):
+        return tuple(FeatureInfo(shape[1], round(spec.height / shape[2])) for shape in shapes)
+    raise UserError(
+        f"backbone: {name} gives features of shape {shapes}; expected one [N, D] or maps "
+        "[N, C, H, W]; choose another network"
+    )

@@ -1,0 +1,1 @@
+"""A model as a folder, and surgery that can be replayed."""

@@ -1,0 +1,99 @@
+"""Network: a backbone and a head as one module, built from params.yaml entries and tried once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgepress.backbones.features import Backbone
+from edgepress.errors import UserError
+from edgepress.methods import resolve
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import TensorSpec
+
+
+class Network(nn.Module):
+    """Images to a Tensor, or a tuple of them in the order of `names`."""
+
+    def __init__(self, backbone: Backbone, head: nn.Module, names: tuple[str, ...]) -> None:
+        """Join a backbone with the head that takes its features."""
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.names = names
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Map images [N, C, H, W] to the head's outputs."""
+        return self.head(self.backbone(images))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a network is built from."""
+
+    backbone: dict[str, Any]
+    """Entry of params.yaml."""
+    head: dict[str, Any]
+    """Entry of params.yaml."""
+    spec: InputSpec
+    outputs: tuple[TensorSpec, ...]
+    """What the task asks of the head."""
+    where: str = "params.yaml"
+    section: str = "train"
+    """Section of the entries, for messages."""
+
+
+def build(blueprint: Blueprint) -> Network:
+    """Return a freshly initialised network; one that cannot take the input is a UserError."""
+    backbone = resolve(
+        "backbones", blueprint.backbone, blueprint.where, f"{blueprint.section}.backbone"
+    )
+    head = resolve("heads", blueprint.head, blueprint.where, f"{blueprint.section}.head")
+    body = backbone(blueprint.spec, head.module.FEATURES)
+    names = tuple(output.name for output in blueprint.outputs)
+    try:
+        made = head(body.info, blueprint.outputs, blueprint.spec)
+    except UserError:
+        raise
+    except Exception as error:  # Other people's decoders refuse features in many ways.
+        raise _unfit(blueprint, head.name, error) from None
+    network = Network(body, made, names)
+    _try(network, blueprint)
+    return network
+
+
+def _unfit(blueprint: Blueprint, head: str, error: Exception) -> UserError:
+    return UserError(
+        f"{blueprint.where}: {blueprint.section}.head: {head} cannot take the features of "
+        f"{blueprint.backbone.get('model') or blueprint.backbone.get('method')}: "
+        f"{error or type(error).__name__}; choose another head or backbone"
+    )
+
+
+def named(outputs: Tensor | tuple[Tensor, ...], names: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return a network's outputs by name."""
+    held = outputs if isinstance(outputs, tuple | list) else (outputs,)
+    return dict(zip(names, held, strict=True))
+
+
+def _try(network: Network, blueprint: Blueprint) -> None:
+    """Run one empty image through the network and hold its outputs against what the task asks."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            found = named(network(torch.zeros(blueprint.spec.shape)), network.names)
+    except Exception as error:  # As above.
+        raise _unfit(blueprint, str(blueprint.head.get("method")), error) from None
+    finally:
+        network.train(training)
+    for output in blueprint.outputs:
+        shape = tuple(found[output.name].shape)
+        if shape != output.shape:
+            raise UserError(
+                f"{blueprint.where}: {blueprint.section}.head: gives {output.name} {shape}, the "
+                f"task asks for {output.shape}; choose another head"
+            )

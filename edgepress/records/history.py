@@ -1,0 +1,15 @@
+"""History: the learning curve of one model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from edgepress.records.record import Record
+
+
+class History(Record):
+    """One line per epoch: `epoch`, `loss`, `learning_rate`, `train_<name>` and `val_<score>`."""
+
+    file_name: ClassVar[str] = "history.json"
+
+    epochs: tuple[dict[str, float], ...] = ()

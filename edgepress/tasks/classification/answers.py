@@ -1,0 +1,110 @@
+"""Answers of classification: the class with the highest logit.
+
+Accuracy has Wilson's interval and its drop Tango's paired one; the balanced accuracy's interval is
+put together from the classes' own (MOVER, Zou and Donner 2008, https://doi.org/10.1002/sim.3095).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepress import intervals
+from edgepress.params import Config
+from edgepress.records.inputs import InputSpec
+from edgepress.records.measurement import Interval, Score
+from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+
+NO_ANSWER = -1
+"""Label where an output is not finite: it is wrong whatever the truth."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`label` int64 [N] and `confidence` float32 [N], the softmax of the highest logit."""
+
+    classes: tuple[str, ...]
+    shares: tuple[str, ...] = ("accuracy",)
+
+    def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:  # noqa: ARG002
+        """Return `logits`, [1, classes]."""
+        return (TensorSpec(name="logits", shape=(1, len(self.classes)), layout="NC"),)
+
+    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:  # noqa: ARG002
+        """Return the highest class of logits [n, classes]."""
+        logits = np.asarray(raw["logits"], np.float64)
+        finite = np.asarray(np.isfinite(logits).all(axis=1))
+        shifted = np.where(finite[:, None], logits, 0.0)
+        powers = np.exp(shifted - shifted.max(axis=1, keepdims=True))
+        confidence = powers.max(axis=1) / powers.sum(axis=1)
+        return {
+            "label": np.where(finite, shifted.argmax(axis=1), NO_ANSWER).astype(np.int64),
+            "confidence": np.where(finite, confidence, 0.0).astype(np.float32),
+        }
+
+    def score(
+        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+    ) -> tuple[Score, ...]:
+        """Return accuracy, balanced accuracy and the recall of every class that occurs."""
+        labels = truth["label"]
+        right = ours["label"] == labels
+        recalls = self._recalls(right, labels, confidence)
+        accuracy = Score(
+            name="accuracy",
+            value=intervals.share(int(right.sum()), len(labels), confidence),
+            drop=_drop(right, floats, labels, confidence),
+            constant=float(np.bincount(labels).max() / len(labels)),
+            items=len(labels),
+        )
+        balanced = Score(
+            name="balanced_accuracy",
+            value=_mean([recall.value for recall in recalls], confidence),
+            constant=1 / len(recalls),
+            items=len(labels),
+        )
+        return (accuracy, balanced, *recalls)
+
+    def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
+        """Return 1 where both name one class, else 0; where one has no answer they differ."""
+        same = (ours["label"] == floats["label"]) & (ours["label"] != NO_ANSWER)
+        return np.asarray(same, np.float64)
+
+    def _recalls(
+        self, right: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], confidence: float
+    ) -> list[Score]:
+        found = []
+        for index in np.unique(labels).tolist():
+            mine = labels == index
+            hits, items = int(right[mine].sum()), int(mine.sum())
+            value = intervals.share(hits, items, confidence)
+            found.append(Score(name="recall", of=self.classes[index], value=value, items=items))
+        return found
+
+
+def answers(classes: tuple[str, ...], *, params: Config) -> Answers:  # noqa: ARG001
+    """Return the rules of answers."""
+    return Answers(classes)
+
+
+def _drop(
+    right: npt.NDArray[np.bool_],
+    floats: Arrays | None,
+    labels: npt.NDArray[np.int64],
+    confidence: float,
+) -> Interval | None:
+    if floats is None:
+        return None
+    theirs = floats["label"] == labels
+    lost, won = int((theirs & ~right).sum()), int((right & ~theirs).sum())
+    return intervals.paired_drop(lost, won, len(labels), confidence)
+
+
+def _mean(values: list[Interval], confidence: float) -> Interval:
+    mean = sum(each.value for each in values) / len(values)
+    below = math.sqrt(sum((each.value - each.low) ** 2 for each in values)) / len(values)
+    above = math.sqrt(sum((each.high - each.value) ** 2 for each in values)) / len(values)
+    low, high = max(0.0, mean - below), min(1.0, mean + above)
+    return Interval(value=mean, low=min(low, mean), high=max(high, mean), confidence=confidence)

@@ -1,0 +1,33 @@
+"""Pictures of classification: the image itself, its class in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepress.params import Config
+from edgepress.records.tensors import Arrays
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Nothing is drawn over an image."""
+
+    classes: tuple[str, ...]
+
+    def draw(self, image: npt.NDArray[np.uint8], answer: Arrays) -> npt.NDArray[np.uint8]:  # noqa: ARG002
+        """Return the image [H, W, C] as RGB [H, W, 3]."""
+        return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+    def caption(self, answer: Arrays) -> str:
+        """Return the class, with its confidence where there is one."""
+        label = int(answer["label"][0])
+        name = self.classes[label] if label >= 0 else "no answer"
+        return f"{name} {answer['confidence'][0]:.0%}" if "confidence" in answer else name
+
+
+def pictures(classes: tuple[str, ...], *, params: Config) -> Pictures:  # noqa: ARG001
+    """Return the rules of pictures."""
+    return Pictures(classes)

@@ -1,0 +1,157 @@
+"""Task: the contract of a folder of tasks/, and the door to its four files.
+
+`labels.py` says what a label is (pyarrow and Pillow), `answers.py` what an answer is and how good
+(NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
+shown. Each is imported when it is first asked for and not before.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepress.data.labels import LabelRules
+from edgepress.methods import resolve
+from edgepress.params import Config
+from edgepress.records.inputs import InputSpec
+from edgepress.records.measurement import Score
+from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from edgepress.training.augment import Warp
+
+    Outputs = dict[str, Tensor]
+    """Name -> tensor, the batch first: what a network gives, or a batch of truths."""
+
+
+class AnswerRules(Protocol):
+    """Answers of one task, in NumPy: from raw outputs to figures of merit."""
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """Scores that are shares of items, right or wrong: how many items prove one is known."""
+        ...
+
+    def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
+        """Return what the exported network gives for one item."""
+        ...
+
+    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
+        """Return the answers of the n items of `raw`; outputs that are not finite are no answer."""
+        ...
+
+    def score(
+        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+    ) -> tuple[Score, ...]:
+        """Return the scores over N items, the gated one first; drops are against `floats`."""
+        ...
+
+    def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
+        """Return for each of N items how far two answers agree, 0 to 1; 1 is no difference."""
+        ...
+
+
+class Learner(Protocol):
+    """Learning of one task, in torch."""
+
+    def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
+        """Return what a head has to give in training, for one item."""
+        ...
+
+    def loss(self, outputs: Outputs, truth: Outputs, smoothing: float = 0.0) -> Outputs:
+        """Return `loss`, a scalar, and further scalars worth a curve; `smoothing` is of labels."""
+        ...
+
+    def divergence(self, student: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+        """Return how far softened answers of a student are from its teacher's, a scalar."""
+        ...
+
+    def warp(self, truth: Outputs, by: Warp) -> Outputs:
+        """Move a batch of truths as its pictures are moved."""
+        ...
+
+    def deployed(self, network: nn.Module) -> nn.Module:
+        """Return what is exported: the network, or with the answer's last step in its graph."""
+        ...
+
+
+class PictureRules(Protocol):
+    """Pictures of one task, for the report."""
+
+    def draw(self, image: npt.NDArray[np.uint8], answer: Arrays) -> npt.NDArray[np.uint8]:
+        """Return an image [H, W, C] with an answer or truth over it, RGB uint8 [H, W, 3]."""
+        ...
+
+    def caption(self, answer: Arrays) -> str:
+        """Return an answer or truth of one item in a few words."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task with its parameters and classes."""
+
+    name: str
+    params: Config
+    classes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, entry: Mapping[str, Any], classes: tuple[str, ...], where: str) -> Task:
+        """Resolve the entry `task` of `where`; an unknown or misspelt one is a UserError."""
+        method = resolve("tasks", dict(entry), where, "task")
+        return cls(method.name, method.params, classes)
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The task as params.yaml names it."""
+        return self.params.model_dump(mode="json")
+
+    @cached_property
+    def labels(self) -> LabelRules:
+        """The task's labels."""
+        return cast(LabelRules, self._file("labels"))
+
+    @cached_property
+    def answers(self) -> AnswerRules:
+        """The task's answers."""
+        return cast(AnswerRules, self._file("answers"))
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The task's learning; imports torch."""
+        return cast(Learner, self._file("training"))
+
+    @cached_property
+    def pictures(self) -> PictureRules:
+        """The task's pictures."""
+        return cast(PictureRules, self._file("pictures"))
+
+    def _file(self, name: str) -> Any:
+        module = importlib.import_module(f"edgepress.tasks.{self.name}.{name}")
+        return getattr(module, name)(self.classes, params=self.params)
+
+
+def joined(parts: list[Arrays]) -> Arrays:
+    """Return the arrays of many items as one, in order."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def item(arrays: Arrays, index: int) -> Arrays:
+    """Return the arrays of one item, their first axis kept."""
+    count = arrays.get("count")
+    if count is None:
+        return {name: values[index : index + 1] for name, values in arrays.items()}
+    end = int(count[: index + 1].sum())
+    cut = slice(end - int(count[index]), end)
+    return {
+        name: values[index : index + 1] if name == "count" else values[cut]
+        for name, values in arrays.items()
+    }
