@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from edgepress.errors import UserError
-from edgepress.export.job import ExportJob, finish, versions
+from edgepress.export.job import ExportJob, NotExportedError, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.coreml import library
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import torch
 
 _PACKAGE: Final = "model.mlpackage"
-_INPUT: Final = "image"
-_OUTPUT: Final = "logits"
 _CALIBRATION_BATCH: Final = 16
 
 
@@ -40,7 +38,7 @@ class Params(Config):
 
 
 def export(job: ExportJob, *, params: Params) -> Exported:
-    """Write model.mlpackage: `image`, float32 [1, C, H, W], to `logits`, float32 [1, classes]."""
+    """Write model.mlpackage, inputs and outputs under their own names."""
     if job.int8 and params.minimum_deployment_target in ("iOS15", "iOS16"):
         raise UserError(
             f"target {job.target}: int8 needs coreml.minimum_deployment_target iOS17 or later, "
@@ -48,26 +46,25 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         )
     coremltools = library()
     with quiet("coremltools"):
+        _take_numbers_out_of_arrays()
         package = _convert(coremltools, job, params)
         package.save(str(job.out / _PACKAGE))
     _make_reproducible(job.out / _PACKAGE, coremltools)
-    return finish(
-        job,
+    written = Written(
         format="coreml",
         entry=_PACKAGE,
-        layout="NCHW",
-        input_name=_INPUT,
-        output_name=_OUTPUT,
+        inputs=ports(job.inputs),
+        outputs=ports(job.outputs),
         tools=versions("torch", "coremltools"),
         notes=_notes(job),
     )
+    return finish(job, written)
 
 
 def _convert(coremltools: Any, job: ExportJob, params: Params) -> Any:
     import numpy as np
     import torch
 
-    sample = torch.zeros(job.bundle.input.shape)
     model = _quantize(job) if job.int8 else job.model
     precision = coremltools.precision
     passes = coremltools.PassPipeline.DEFAULT
@@ -75,9 +72,15 @@ def _convert(coremltools: Any, job: ExportJob, params: Params) -> Any:
     # that flattens after pooling answered with a cosine of -0.85.
     passes.remove_passes({"common::int_op_canonicalization"})
     return coremltools.convert(
-        torch.jit.trace(model, sample),  # type: ignore[no-untyped-call]
-        inputs=[coremltools.TensorType(_INPUT, shape=sample.shape, dtype=np.float32)],
-        outputs=[coremltools.TensorType(_OUTPUT, dtype=np.float32)],
+        torch.jit.trace(model, job.zeros()),  # type: ignore[no-untyped-call]
+        inputs=[
+            coremltools.TensorType(spec.name, shape=spec.shape, dtype=np.dtype(spec.dtype).type)
+            for spec in job.inputs
+        ],
+        outputs=[
+            coremltools.TensorType(spec.name, dtype=np.dtype(spec.dtype).type)
+            for spec in job.outputs
+        ],
         convert_to="mlprogram",
         minimum_deployment_target=coremltools.target[params.minimum_deployment_target],
         compute_precision=precision.FLOAT16 if job.int8 else precision.FLOAT32,
@@ -86,12 +89,36 @@ def _convert(coremltools: Any, job: ExportJob, params: Params) -> Any:
     )
 
 
+def _take_numbers_out_of_arrays() -> None:
+    """Let `int(x.shape[0])` in a network convert.
+
+    coremltools 9.0 calls int() on an array of one element, which NumPy refuses from 2.4 on:
+    https://github.com/apple/coremltools/issues/2633
+    """
+    import numpy as np
+    from coremltools.converters.mil import Builder
+    from coremltools.converters.mil.frontend.torch import ops
+
+    theirs = ops._cast
+    if theirs.__name__ == "cast":
+        return
+
+    def cast(context: Any, node: Any, dtype: Any, name: str) -> None:
+        (x,) = ops._get_inputs(context, node, expected=1)
+        if not x.can_be_folded_to_const() or np.size(x.val) != 1:
+            theirs(context, node, dtype, name)
+            return
+        context.add(Builder.const(val=dtype(np.asarray(x.val).item()), name=node.name), node.name)
+
+    ops._cast = cast
+
+
 def _quantize(job: ExportJob) -> torch.nn.Module:
     """Return a copy of the network with int8 weights and quantized activations."""
     import torch
     from coremltools.optimize.torch.quantization import LinearQuantizer, LinearQuantizerConfig
 
-    images = torch.from_numpy(job.calibration_images())
+    images = job.calibration_images()
     settings = {
         "quantization_scheme": "symmetric",
         "weight_dtype": "qint8",
@@ -103,17 +130,16 @@ def _quantize(job: ExportJob) -> torch.nn.Module:
     config = LinearQuantizerConfig.from_dict({"global_config": settings})
     try:
         quantizer = LinearQuantizer(_folded(job.model), config)
-        prepared = quantizer.prepare(example_inputs=(images[:1],))
+        prepared = quantizer.prepare(example_inputs=job.zeros())
     except torch.fx.proxy.TraceError as error:
-        raise UserError(
-            f"target {job.target}: torch.fx cannot follow this network, which int8 for Core ML "
-            f"needs ({error}); leave the target out or take another backbone"
+        raise NotExportedError(
+            f"torch.fx cannot follow this network, which int8 for Core ML needs ({error})"
         ) from None
     prepared.eval()
     prepared.apply(torch.ao.quantization.disable_fake_quant)
     with torch.no_grad():
-        for batch in torch.split(images, _CALIBRATION_BATCH):
-            prepared(batch)
+        for batch in images.batches(_CALIBRATION_BATCH):
+            prepared(torch.from_numpy(batch))
     quantized: torch.nn.Module = quantizer.finalize()
     return quantized
 

@@ -11,9 +11,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from edgepress.export.job import ExportJob, finish, versions
+from edgepress.export.calibration import CalibrationImages
+from edgepress.export.job import ExportJob, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.quiet import quiet
@@ -33,20 +33,19 @@ class Params(Config):
 
 
 def export(job: ExportJob, *, params: Params) -> Exported:
-    """Write model.pte: `forward` takes float32 [1, C, H, W], gives logits, float32 [1, classes]."""
+    """Write model.pte: `forward` takes and gives tensors in order."""
     with quiet("executorch"):
         edge = _lower(job)
         (job.out / _FILE).write_bytes(edge.to_executorch().buffer)
-    return finish(
-        job,
+    written = Written(
         format="executorch",
         entry=_FILE,
-        layout="NCHW",
-        input_name="0",
-        output_name="0",
+        inputs=ports(job.inputs, [str(i) for i in range(len(job.inputs))]),
+        outputs=ports(job.outputs, [str(i) for i in range(len(job.outputs))]),
         tools=versions("torch", "executorch", "torchao"),
         notes=_notes(edge.exported_program()),
     )
+    return finish(job, written)
 
 
 def _lower(job: ExportJob) -> Any:
@@ -58,14 +57,14 @@ def _lower(job: ExportJob) -> Any:
     model = job.model
     if job.int8:
         model = _quantize(model, job.calibration_images(), job.quantized.recipe.per_channel)
-    program = torch.export.export(model, (torch.zeros(job.bundle.input.shape),), strict=False)
+    program = torch.export.export(model, job.zeros(), strict=False)
     return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 
 
 def _quantize(
-    model: torch.nn.Module, images: npt.NDArray[np.float32], per_channel: bool
+    model: torch.nn.Module, images: CalibrationImages, per_channel: bool
 ) -> torch.nn.Module:
-    """Return the network with quantize and dequantize steps, ranges from float32 [N, C, H, W]."""
+    """Return the network with quantize and dequantize steps, ranges from images."""
     import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
@@ -73,14 +72,14 @@ def _quantize(
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    sample = torch.from_numpy(images[:2])
-    batch = {0: torch.export.Dim.AUTO}
-    program = torch.export.export(model, (sample,), dynamic_shapes=(batch,), strict=False)
+    sample = torch.from_numpy(np.repeat(next(iter(images)), 2, axis=0))
+    items = {0: torch.export.Dim.AUTO}
+    program = torch.export.export(model, (sample,), dynamic_shapes=(items,), strict=False)
     scheme = get_symmetric_quantization_config(is_per_channel=per_channel)
     prepared = prepare_pt2e(program.module(), XNNPACKQuantizer().set_global(scheme))
     with torch.no_grad():
-        for start in range(0, len(images), _CALIBRATION_BATCH):
-            prepared(torch.from_numpy(images[start : start + _CALIBRATION_BATCH]))
+        for batch in images.batches(_CALIBRATION_BATCH):
+            prepared(torch.from_numpy(batch))
     converted: torch.nn.Module = convert_pt2e(prepared)
     return converted
 

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgepress.export.calibration import CalibrationImages
 from edgepress.export.job import ExportJob
 
-INPUT = "input"
-OUTPUT = "logits"
 _WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
 
@@ -52,14 +51,14 @@ def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
 
 
 def trace(job: ExportJob, opset: int) -> Any:
-    """Return the float network as an onnx.ModelProto: static batch of 1, named input and output."""
+    """Return the float network as an onnx.ModelProto: static batch of 1, tensors by name."""
     import torch
 
     program = torch.onnx.export(
         job.model,
-        (torch.zeros(job.bundle.input.shape),),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
+        job.zeros(),
+        input_names=[spec.name for spec in job.inputs],
+        output_names=[spec.name for spec in job.outputs],
         opset_version=opset,
         dynamo=True,
         external_data=False,
@@ -72,8 +71,8 @@ def trace(job: ExportJob, opset: int) -> Any:
     return model
 
 
-def quantize(model: Any, images: npt.NDArray[np.float32], scheme: Scheme, per_channel: bool) -> Any:
-    """Return an onnx.ModelProto with Q/DQ nodes, ranges taken from images, float32 [N, C, H, W]."""
+def quantize(model: Any, images: CalibrationImages, scheme: Scheme, per_channel: bool) -> Any:
+    """Return an onnx.ModelProto with Q/DQ nodes, ranges taken from images."""
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -86,7 +85,7 @@ def quantize(model: Any, images: npt.NDArray[np.float32], scheme: Scheme, per_ch
         quantize_static(
             prepared,
             quantized,
-            _Reader(images),
+            _Reader(images, model.graph.input[0].name),
             quant_format=QuantFormat.QDQ,
             per_channel=per_channel,
             reduce_range=scheme.reduce_range,
@@ -110,12 +109,13 @@ def quantize(model: Any, images: npt.NDArray[np.float32], scheme: Scheme, per_ch
 class _Reader:
     """The calibration images one by one, in the shape ONNX Runtime's calibrator asks for."""
 
-    def __init__(self, images: npt.NDArray[np.float32]) -> None:
+    def __init__(self, images: CalibrationImages, name: str) -> None:
         self._images = iter(images)
+        self._name = name
 
     def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
         image = next(self._images, None)
-        return None if image is None else {INPUT: image[None]}
+        return None if image is None else {self._name: image}
 
 
 def _strip(model: Any) -> None:

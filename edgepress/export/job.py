@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from edgepress.errors import UserError
+from edgepress.export.calibration import CalibrationImages
 from edgepress.records.bundle import Bundle
-from edgepress.records.calibration import IMAGES, Calibration
-from edgepress.records.exported import Exported, ExportedFile
+from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.quantized import Quantized
 from edgepress.records.record import sha256_file
 from edgepress.records.target import Target
+from edgepress.records.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+
+class NotExportedError(Exception):
+    """A target's toolchain cannot write this network; the text is one line, for people."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the first 400 characters of `reason` as one line."""
+        super().__init__(" ".join(reason.split())[:400])
+
+
+@contextmanager
+def converting(tool: str) -> Iterator[None]:
+    """Turn whatever a converter raises into a NotExportedError that names the tool."""
+    try:
+        yield
+    except (UserError, NotExportedError):
+        raise
+    except Exception as error:  # Converters raise nearly anything on what they cannot follow.
+        raise NotExportedError(f"{tool}: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
 class ExportJob:
-    """One network to be written in one target's format, batch 1, NCHW float32 in, logits out."""
+    """One network to be written in one target's format, for a batch of one."""
 
     target: Target
     quantized: Quantized
@@ -32,50 +51,81 @@ class ExportJob:
     model: nn.Module
     """Float32, eval mode, on the CPU; an exporter leaves it as it found it."""
     bundle: Bundle
-    calibration: npt.NDArray[np.float32] | None
-    """Preprocessed images, float32 [N, C, H, W]; None where nothing is calibrated."""
+    outputs: tuple[TensorSpec, ...]
+    """What the model gives, in order."""
+    calibration: CalibrationImages | None
+    """None where nothing is calibrated."""
     out: Path
     """An existing empty folder."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What the model takes, in order."""
+        return self.bundle.input.tensors
 
     @property
     def int8(self) -> bool:
         """True for int8 weights and activations, False for float; a mixture is a UserError."""
         recipe = self.quantized.recipe
-        if recipe.weights != recipe.activations:
+        if recipe.weights != recipe.activations or recipe.tensors:
+            told = f"{len(recipe.tensors)} tensors of their own" if recipe.tensors else "a mixture"
             raise UserError(
                 f"target {self.target}: weights {recipe.weights} with activations "
-                f"{recipe.activations} is not a mixture this exporter writes; make both the same"
+                f"{recipe.activations} ({told}) is not what this exporter writes; choose another "
+                "method of quantization for this target"
             )
         return recipe.weights == "int8"
 
-    def calibration_images(self) -> npt.NDArray[np.float32]:
-        """Return the images, float32 [N, C, H, W], N > 0; missing or misshapen is a UserError."""
+    def zeros(self) -> tuple[Tensor, ...]:
+        """Return empty inputs in order."""
+        import torch
+
+        return tuple(torch.from_numpy(spec.zeros()) for spec in self.inputs)
+
+    def calibration_images(self) -> CalibrationImages:
+        """Return the images; missing or misshapen is a UserError."""
         again = f"run quantize@{self.quantized.precision} anew"
         if self.calibration is None or len(self.calibration) == 0:
             raise UserError(
                 f"target {self.target}: int8 needs calibration images and "
                 f"'{self.quantized.precision}' has none; {again}"
             )
-        expected = self.bundle.input.shape[1:]
-        if self.calibration.shape[1:] != expected or self.calibration.dtype != np.float32:
+        spec = self.bundle.input
+        expected = (spec.height, spec.width, spec.channels)
+        if self.calibration.spec != spec or self.calibration.pixels.shape[1:] != expected:
             raise UserError(
-                f"target {self.target}: calibration images are {self.calibration.dtype} "
-                f"{self.calibration.shape[1:]}, the network takes float32 {expected}; "
-                f"{again}"
+                f"target {self.target}: calibration images are "
+                f"{self.calibration.pixels.shape[1:]}, the network takes {expected}; {again}"
             )
         return self.calibration
 
 
-def read_calibration(folder: Path) -> npt.NDArray[np.float32]:
-    """Return the images of a calibration folder; missing or changed files are UserErrors."""
-    record = Calibration.read(folder)
-    path = folder / IMAGES
-    if not path.is_file():
-        raise UserError(f"{path}: file not found; run the quantize stage again")
-    if sha256_file(path) != record.images_sha256:
-        raise UserError(f"{path}: is not the file calibration.json names; run quantize again")
-    images: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-    return images
+@dataclass(frozen=True)
+class Written:
+    """What an exporter wrote."""
+
+    format: str
+    entry: str
+    """Relative path of the file or folder the runtime opens; it must exist."""
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    tools: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def ports(
+    specs: Sequence[TensorSpec], stored: Sequence[str] | None = None, channels_last: bool = False
+) -> tuple[Port, ...]:
+    """Return the ports of tensors, stored under their own names unless others are given."""
+    names = [spec.name for spec in specs] if stored is None else stored
+    return tuple(
+        Port(
+            tensor=spec,
+            stored=name,
+            layout="NHWC" if channels_last and spec.layout == "NCHW" else spec.layout,
+        )
+        for spec, name in zip(specs, names, strict=True)
+    )
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -91,37 +141,23 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def finish(
-    job: ExportJob,
-    *,
-    format: str,
-    entry: str,
-    layout: Literal["NCHW", "NHWC"],
-    input_name: str,
-    output_name: str,
-    tools: dict[str, str],
-    notes: tuple[str, ...] = (),
-) -> Exported:
-    """Hash every file below `job.out`, write exported.json there and return it.
-
-    `entry` is the relative path of the file or folder the runtime opens; it must exist.
-    """
-    if not (job.out / entry).exists():
-        raise FileNotFoundError(f"{job.out / entry}: the exporter did not write its entry")
+def finish(job: ExportJob, written: Written) -> Exported:
+    """Hash every file below `job.out`, write exported.json there and return it."""
+    if not (job.out / written.entry).exists():
+        raise FileNotFoundError(f"{job.out / written.entry}: the exporter did not write its entry")
+    part = Part(name="model", entry=written.entry, inputs=written.inputs, outputs=written.outputs)
     exported = Exported(
         target=job.target,
-        format=format,
-        entry=entry,
+        format=written.format,
+        parts=(part,),
         files=_files(job.out),
-        input=job.bundle.input,
-        layout=layout,
-        input_name=input_name,
-        output_name=output_name,
+        task=job.bundle.task,
         classes=job.bundle.classes,
-        tools=tools,
+        input=job.bundle.input,
+        tools=written.tools,
         bundle_sha256=job.quantized.bundle_sha256,
         calibration_sha256=job.quantized.calibration_sha256,
-        notes=notes,
+        notes=written.notes,
     )
     exported.write(job.out)
     return exported

@@ -13,8 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from edgepress.export.graph import INPUT, OUTPUT, Scheme, write_graph
-from edgepress.export.job import ExportJob, finish, versions
+from edgepress.export.graph import Scheme, write_graph
+from edgepress.export.job import ExportJob, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 
@@ -38,16 +38,15 @@ class Params(Config):
 
 
 def export(job: ExportJob, *, params: Params) -> Exported:
-    """Write model.onnx: input float32 [1, C, H, W], logits float32 [1, classes]."""
+    """Write model.onnx, inputs and outputs under their own names."""
     write_graph(job, job.out / _FILE, params.opset, _ANY_CPU)
     notes = ("weights in 7 bit: safe on CPUs without VNNI",) if job.int8 else ()
-    return finish(
-        job,
+    written = Written(
         format="onnx",
         entry=_FILE,
-        layout="NCHW",
-        input_name=INPUT,
-        output_name=OUTPUT,
+        inputs=ports(job.inputs),
+        outputs=ports(job.outputs),
         tools=versions("torch", "onnx", "onnxscript", "onnxruntime"),
         notes=notes,
     )
+    return finish(job, written)

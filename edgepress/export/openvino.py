@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from edgepress.export.graph import INPUT, OUTPUT, trace
-from edgepress.export.job import ExportJob, finish, versions
+from edgepress.export.graph import trace
+from edgepress.export.job import ExportJob, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.openvino import library
@@ -37,17 +37,16 @@ def export(job: ExportJob, *, params: Params) -> Exported:
     if job.int8:
         model = _quantize(model, job)
         tools.append("nncf")
-    _number(model)
+    _number(model, {spec.name for spec in (*job.inputs, *job.outputs)})
     openvino.save_model(model, job.out / _FILE, compress_to_fp16=False)
-    return finish(
-        job,
+    written = Written(
         format="openvino",
         entry=_FILE,
-        layout="NCHW",
-        input_name=INPUT,
-        output_name=OUTPUT,
+        inputs=ports(job.inputs),
+        outputs=ports(job.outputs),
         tools=versions(*tools),
     )
+    return finish(job, written)
 
 
 def _read(openvino: Any, job: ExportJob) -> Any:
@@ -67,7 +66,7 @@ def _quantize(model: Any, job: ExportJob) -> Any:
         weights = advanced.QuantizationParameters(per_channel=job.quantized.recipe.per_channel)
         return nncf.quantize(
             model,
-            nncf.Dataset(list(images[:, None])),
+            nncf.Dataset(images),
             preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
             subset_size=len(images),
@@ -79,9 +78,8 @@ def _quantize(model: Any, job: ExportJob) -> Any:
         )
 
 
-def _number(model: Any) -> None:
-    """Number the layers: their own names hold a counter of this process, and are long."""
-    names = {INPUT, OUTPUT}
+def _number(model: Any, names: set[str]) -> None:
+    """Number the layers but those named: their names hold a counter of this process."""
     for index, layer in enumerate(model.get_ordered_ops()):
         if layer.get_friendly_name() not in names:
             layer.set_friendly_name(f"{layer.get_type_name()}_{index}")

@@ -13,10 +13,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from edgepress.errors import UserError
 from edgepress.export import rtx
-from edgepress.export.graph import INPUT, OUTPUT, write_graph
-from edgepress.export.job import ExportJob, finish, versions
+from edgepress.export.graph import write_graph
+from edgepress.export.job import ExportJob, NotExportedError, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.records.record import sha256_file
@@ -47,21 +46,20 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         "versions": list(params.versions),
         "precision": job.quantized.precision,
         "onnx_sha256": sha256_file(path),
-        "input": {"name": INPUT, "shape": job.bundle.input.shape, "type": "float32"},
-        "output": {"name": OUTPUT, "shape": (1, len(job.bundle.classes)), "type": "float32"},
+        "inputs": [spec.model_dump() for spec in job.inputs],
+        "outputs": [spec.model_dump() for spec in job.outputs],
     }
     (job.out / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
     shutil.copyfile(Path(tensorrt_build.__file__), job.out / _SCRIPT)
-    return finish(
-        job,
+    written = Written(
         format="tensorrt",
         entry=ONNX,
-        layout="NCHW",
-        input_name=INPUT,
-        output_name=OUTPUT,
+        inputs=ports(job.inputs),
+        outputs=ports(job.outputs),
         tools=tools,
         notes=("copy the folder to the device and run python3 build.py there", note),
     )
+    return finish(job, written)
 
 
 def _check(job: ExportJob, path: Path) -> str:
@@ -71,5 +69,5 @@ def _check(job: ExportJob, path: Path) -> str:
     try:
         _, version = rtx.build(path.read_bytes(), _CHECKED_FOR)
     except CannotBuildError as error:
-        raise UserError(f"target {job.target}: TensorRT-RTX: {error}") from None
+        raise NotExportedError(f"TensorRT-RTX: {error}") from None
     return f"TensorRT-RTX {version} parsed and built the graph for {rtx.dotted(_CHECKED_FOR)}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from edgepress.errors import UserError
 from edgepress.export import rtx
-from edgepress.export.graph import INPUT, OUTPUT, write_graph
-from edgepress.export.job import ExportJob, finish, versions
+from edgepress.export.graph import write_graph
+from edgepress.export.job import ExportJob, NotExportedError, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.records.record import sha256_file
@@ -33,7 +32,7 @@ def export(job: ExportJob, *, params: Params) -> Exported:
     try:
         engine, version = rtx.build((job.out / ONNX).read_bytes(), params.compute_capability)
     except CannotBuildError as error:
-        raise UserError(f"target {job.target}: TensorRT-RTX: {error}") from None
+        raise NotExportedError(f"TensorRT-RTX: {error}") from None
     (job.out / ENGINE).write_bytes(engine)
     sidecar = {
         "tensorrt_rtx": version,
@@ -43,16 +42,16 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         "engine_sha256": sha256_file(job.out / ENGINE),
     }
     (job.out / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
-    return finish(
-        job,
+    note = (
+        f"runs with TensorRT-RTX {version} on GPUs of compute capability "
+        f"{sidecar['compute_capability']} only"
+    )
+    written = Written(
         format="tensorrt_rtx",
         entry=ENGINE,
-        layout="NCHW",
-        input_name=INPUT,
-        output_name=OUTPUT,
+        inputs=ports(job.inputs),
+        outputs=ports(job.outputs),
         tools=tools,
-        notes=(
-            f"runs with TensorRT-RTX {version} on GPUs of compute capability "
-            f"{sidecar['compute_capability']} only",
-        ),
+        notes=(note,),
     )
+    return finish(job, written)

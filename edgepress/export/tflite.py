@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgepress.export.job import ExportJob, finish, versions
+import numpy as np
+
+from edgepress.export.calibration import CalibrationImages
+from edgepress.export.job import ExportJob, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.quiet import quiet
@@ -29,40 +34,48 @@ class Params(Config):
 
 
 def export(job: ExportJob, *, params: Params) -> Exported:
-    """Write model.tflite: input [1, H, W, C], logits [1, classes], both of the recipe's type."""
+    """Write model.tflite: pictures as NHWC, all of the recipe's type."""
     path = job.out / _FILE
     with quiet("litert_torch"), tempfile.TemporaryDirectory() as folder:
         if job.int8:
-            images = job.calibration_images().transpose(0, 2, 3, 1)
+            images = job.calibration_images()
             plain = Path(folder, "float.tflite")
             _convert(job, plain)
             _quantize(plain, path, images, job.quantized.recipe.per_channel)
         else:
             _convert(job, path)
-        input_name, output_name = _names(path)
-    return finish(
-        job,
+        inputs, outputs = _names(path)
+    written = Written(
         format="tflite",
         entry=_FILE,
-        layout="NHWC",
-        input_name=input_name,
-        output_name=output_name,
-        tools=versions("torch", "litert-torch", "litert-converter", "ai-edge-quantizer"),
+        inputs=ports(job.inputs, inputs, channels_last=True),
+        outputs=ports(job.outputs, outputs, channels_last=True),
+        tools=versions(
+            "torch", "litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"
+        ),
         notes=_notes(path),
     )
+    return finish(job, written)
 
 
 def _convert(job: ExportJob, path: Path) -> None:
     import litert_torch
     import torch
 
-    _, channels, height, width = job.bundle.input.shape
-    model = litert_torch.to_channel_last_io(job.model, args=[0]).eval()
-    litert_torch.convert(model, (torch.zeros(1, height, width, channels),)).export(str(path))
+    turned = [
+        [place for place, spec in enumerate(specs) if spec.layout == "NCHW"]
+        for specs in (job.inputs, job.outputs)
+    ]
+    model = litert_torch.to_channel_last_io(job.model, args=turned[0], outputs=turned[1]).eval()
+    sample = tuple(
+        torch.from_numpy(np.zeros(port.stored_shape, port.tensor.dtype))
+        for port in ports(job.inputs, channels_last=True)
+    )
+    litert_torch.convert(model, sample).export(str(path))
 
 
-def _quantize(plain: Path, path: Path, images: Any, per_channel: bool) -> None:
-    """Quantize a float file; images are float32 [N, H, W, C]."""
+def _quantize(plain: Path, path: Path, images: CalibrationImages, per_channel: bool) -> None:
+    """Quantize a float file."""
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.calibrator import Calibrator
     from ai_edge_quantizer.quantizer import Quantizer
@@ -78,21 +91,33 @@ def _quantize(plain: Path, path: Path, images: Any, per_channel: bool) -> None:
         weight_num_bits=8,
         weight_granularity=granularity.CHANNELWISE if per_channel else granularity.TENSORWISE,
     )
-    name, _ = _names(plain)
+    (name,), _ = _names(plain)
     # By default ranges are a moving average of each image's: they forget all but the last twenty
     # and cut off the large values (lowest cosine on digits 0.960 instead of 0.998).
     calibrator = Calibrator(plain.read_bytes(), num_threads=1, qsv_update_func=min_max_update)
-    calibrator.calibrate({_SIGNATURE: [{name: image[None]} for image in images]}, recipe)
+    calibrator.calibrate({_SIGNATURE: _Fed(images, name)}, recipe)
     quantizer = Quantizer(str(plain), recipe.get_quantization_recipe())
     quantizer.quantize(calibrator.get_model_qsvs()).export_model(str(path))
 
 
-def _names(path: Path) -> tuple[str, str]:
-    """Return the names of the signature's one input and one output."""
+@dataclass(frozen=True)
+class _Fed:
+    """The calibration images as the calibrator takes them, which goes over them more than once."""
+
+    images: CalibrationImages
+    name: str
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for image in self.images:
+            yield {self.name: image.transpose(0, 2, 3, 1)}
+
+
+def _names(path: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the signature's inputs and outputs, in order."""
     from ai_edge_litert.interpreter import Interpreter
 
     signature = Interpreter(str(path)).get_signature_list()[_SIGNATURE]
-    return signature["inputs"][0], signature["outputs"][0]
+    return sorted(signature["inputs"]), sorted(signature["outputs"])
 
 
 def _notes(path: Path) -> tuple[str, ...]:

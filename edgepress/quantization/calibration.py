@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from edgepress.data.images import ImageSet
-from edgepress.data.preprocess import decode, normalise
 from edgepress.errors import UserError
 from edgepress.records.calibration import IMAGES, Calibration
 from edgepress.records.inputs import InputSpec
@@ -21,22 +19,24 @@ from edgepress.records.record import sha256_file
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Images in memory with what they came from, all of length N."""
+    """The chosen images, encoded until they are written."""
 
-    ids: tuple[str, ...]
-    sha256: tuple[str, ...]
-    images: npt.NDArray[np.float32]
-    """Preprocessed, [N, C, H, W]."""
+    images: ImageSet
     spec: InputSpec
 
     def write(self, folder: Path) -> Calibration:
-        """Write images.npy and calibration.json into `folder` (made if missing)."""
+        """Write images.npy, one image after the other, and calibration.json into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / IMAGES, self.images, allow_pickle=False)
+        spec = self.spec
+        shape = (len(self.images), spec.height, spec.width, spec.channels)
+        held = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
+        for index, image in enumerate(self.images.decoded(spec)):
+            held[index] = image
+        held.flush()
         record = Calibration(
-            ids=self.ids,
-            sha256=self.sha256,
-            input=self.spec,
+            ids=tuple(self.images.ids),
+            sha256=tuple(self.images.sha256),
+            input=spec,
             images_sha256=sha256_file(folder / IMAGES),
         )
         record.write(folder)
@@ -44,23 +44,16 @@ class CalibrationSet:
 
 
 def collect(images: ImageSet, spec: InputSpec, count: int) -> CalibrationSet:
-    """Read `count` images, as many of each class as there are; too few images is a UserError."""
+    """Choose `count` images, as many of each class as there are; too few images is a UserError."""
     if count > len(images):
         raise UserError(
             f"calibration: images: {count} asked for, only {len(images)} training images are kept; "
             f"ask for at most {len(images)}"
         )
-    chosen = choose(images.ids, images.labels.tolist(), count)
-    pixels = np.stack([decode(images.encoded(index), spec) for index in chosen])
-    return CalibrationSet(
-        ids=tuple(images.ids[index] for index in chosen),
-        sha256=tuple(images.sha256[index] for index in chosen),
-        images=normalise(pixels, spec),
-        spec=spec,
-    )
+    return CalibrationSet(images.take(choose(images.ids, images.strata.tolist(), count)), spec)
 
 
-def choose(ids: Sequence[str], labels: Sequence[int], count: int) -> list[int]:
+def choose(ids: Sequence[str], strata: Sequence[int], count: int) -> list[int]:
     """Return `count` positions in ascending order, the classes served in turn.
 
     Within a class the smallest SHA-256 of the id comes first, so the choice depends neither on the
@@ -69,9 +62,9 @@ def choose(ids: Sequence[str], labels: Sequence[int], count: int) -> list[int]:
     rank: Counter[int] = Counter()
     turns = []
     for index in sorted(range(len(ids)), key=lambda index: _hash(ids[index])):
-        label = labels[index]
-        turns.append((rank[label], label, index))
-        rank[label] += 1
+        stratum = strata[index]
+        turns.append((rank[stratum], stratum, index))
+        rank[stratum] += 1
     return sorted(index for _, _, index in sorted(turns)[:count])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgepress.data.images import ImageSet
 from edgepress.quantization.calibration import CalibrationSet
-from edgepress.records.bundle import Bundle, Resize
+from edgepress.records.bundle import Bundle, Step
 from edgepress.records.quantized import Recipe
 
 if TYPE_CHECKING:
@@ -33,5 +33,5 @@ class Quantization:
     recipe: Recipe
     network: nn.Module
     calibration: CalibrationSet | None
-    surgery: tuple[Resize, ...] = ()
+    surgery: tuple[Step, ...] = ()
     """Shape changes the method made, to be replayed after the Bundle's own."""

@@ -1,33 +1,57 @@
-"""Border: what goes into a session has the shape the export was made for."""
+"""Border: what goes into a session, and what its file holds, is what exported.json says."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgepress.errors import UserError
-from edgepress.records.exported import Exported
+from edgepress.records.exported import Exported, Port
+from edgepress.records.tensors import Array, Tensors, permutation
 
 
-def expect(batch: npt.NDArray[np.float32], exported: Exported) -> npt.NDArray[np.float32]:
-    """Return the batch if it is float32 [1, C, H, W] of the export's input, else a UserError."""
-    if batch.shape != exported.input.shape or batch.dtype != np.float32:
+def expect(inputs: Tensors, exported: Exported) -> list[Array]:
+    """Return the inputs in the file's order and layout; a wrong name, shape or type: UserError."""
+    wanted = exported.part.inputs
+    if set(inputs) != {port.tensor.name for port in wanted}:
+        names = ", ".join(port.tensor.name for port in wanted)
+        raise UserError(f"{exported.target}: takes {names}, got {', '.join(inputs) or 'nothing'}")
+    return [_stored(inputs[port.tensor.name], port, exported) for port in wanted]
+
+
+def answer(port: Port, values: Any) -> Array:
+    """Return an output of the file, of its layout, as the session gives it."""
+    array = np.asarray(values)
+    spec = port.tensor
+    if port.layout != spec.layout:
+        array = array.transpose(permutation(port.layout, spec.layout))
+    return array if array.dtype == spec.dtype else array.astype(spec.dtype)
+
+
+def check_shapes(found: Mapping[str, Any], exported: Exported, where: object) -> None:
+    """Compare the file's own inputs, name -> shape, with exported.json; else a UserError."""
+    expected = {port.stored: port.stored_shape for port in exported.part.inputs}
+    shapes = {name: tuple(int(size) for size in shape) for name, shape in found.items()}
+    if shapes != expected:
         raise UserError(
-            f"{exported.target}: got {batch.dtype} {batch.shape}, the export takes float32 "
-            f"{exported.input.shape}; preprocess the image by the export's input record"
+            f"{where}: takes {_words(shapes)}, exported.json says {_words(expected)}; "
+            f"export {exported.target} again"
         )
-    return batch
 
 
-def check_shape(found: Any, exported: Exported, where: object) -> None:
-    """Compare the file's own input shape with exported.json; a difference is a UserError."""
-    channels, height, width = exported.input.shape[1:]
-    nhwc = (1, height, width, channels)
-    expected = exported.input.shape if exported.layout == "NCHW" else nhwc
-    shape = tuple(int(size) for size in found)
-    if shape != expected:
+def _stored(array: Array, port: Port, exported: Exported) -> Array:
+    spec = port.tensor
+    if array.shape != spec.shape or array.dtype != spec.dtype:
         raise UserError(
-            f"{where}: takes {shape}, exported.json says {expected}; export {exported.target} again"
+            f"{exported.target}: {spec.name}: got {array.dtype} {array.shape}, the export takes "
+            f"{spec.dtype} {spec.shape}; prepare the item by the export's input record"
         )
+    if port.layout == spec.layout:
+        return array
+    return array.transpose(permutation(spec.layout, port.layout))
+
+
+def _words(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())

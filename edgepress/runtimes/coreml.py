@@ -13,18 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.exported import Exported
-from edgepress.runtimes.border import check_shape, expect
+from edgepress.records.tensors import Arrays, Tensors
+from edgepress.runtimes.border import answer, check_shapes, expect
 from edgepress.runtimes.mil.interpreter import Interpreter
 from edgepress.runtimes.mil.program import Program, read_program
 from edgepress.runtimes.quiet import quiet
 from edgepress.runtimes.session import NotHere, Session, entry
+
+EXPORTER = "coreml"
+"""The exporter whose files this runtime loads."""
 
 
 class Params(Config):
@@ -68,10 +70,13 @@ class CoremlSession:
         self._model: Any = library("torch").models.MLModel(str(program.path))
         self._exported = exported
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        answer = self._model.predict({self._exported.input_name: expect(batch, self._exported)})
-        return np.asarray(answer[self._exported.output_name], dtype=np.float32)
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs of one item, by name."""
+        ports = self._exported.part
+        names = [port.stored for port in ports.inputs]
+        held = expect(inputs, self._exported)
+        found = self._model.predict(dict(zip(names, held, strict=True)))
+        return {port.tensor.name: answer(port, found[port.stored]) for port in ports.outputs}
 
     def close(self) -> None:
         """Free the compiled model."""
@@ -86,11 +91,15 @@ class ReferenceSession:
         self._interpreter: Interpreter | None = Interpreter(program)
         self._exported = exported
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs of one item, by name."""
         if self._interpreter is None:
             raise RuntimeError("the session is closed")
-        return self._interpreter.run(expect(batch, self._exported))
+        ports = self._exported.part
+        names = [port.stored for port in ports.inputs]
+        held = expect(inputs, self._exported)
+        found = self._interpreter.run(dict(zip(names, held, strict=True)))
+        return {port.tensor.name: answer(port, found[port.stored]) for port in ports.outputs}
 
     def close(self) -> None:
         """Free the weights."""
@@ -100,13 +109,13 @@ class ReferenceSession:
 def _program(folder: Path, exported: Exported) -> Program:
     """Read the package and compare its border with exported.json."""
     program = read_program(entry(folder, exported))
-    names = (program.input_name, program.output_name)
-    if names != (exported.input_name, exported.output_name):
+    wanted = [port.stored for port in exported.part.outputs]
+    if list(program.outputs) != wanted:
         raise UserError(
-            f"{program.path}: has {names[0]} and {names[1]}, exported.json says "
-            f"{exported.input_name} and {exported.output_name}; export {exported.target} again"
+            f"{program.path}: gives {', '.join(program.outputs)}, exported.json says "
+            f"{', '.join(wanted)}; export {exported.target} again"
         )
-    check_shape(program.input_shape, exported, program.path)
+    check_shapes(program.inputs, exported, program.path)
     return program
 
 

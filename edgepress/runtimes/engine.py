@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgepress.records.exported import Exported
-from edgepress.runtimes.border import check_shape, expect
+from edgepress.records.tensors import Arrays, Tensors
+from edgepress.runtimes.border import answer, check_shapes, expect
 from edgepress.runtimes.cuda import Buffers
 from edgepress.runtimes.session import NotHere
 
 
 class EngineSession:
-    """A deserialized engine with its execution context, one input and one output."""
+    """A deserialized engine with its execution context and the buffers of its tensors."""
 
     def __init__(self, trt: Any, engine: bytes, exported: Exported) -> None:
         """Load `engine` with the module `trt`; NotHere if TensorRT refuses it."""
@@ -23,19 +23,26 @@ class EngineSession:
         if self._engine is None:
             raise NotHere(f"TensorRT {trt.__version__} cannot load this engine on this machine")
         self._context = self._engine.create_execution_context()
-        check_shape(self._engine.get_tensor_shape(exported.input_name), exported, "the engine")
+        part = exported.part
+        shapes = {each.stored: self._engine.get_tensor_shape(each.stored) for each in part.inputs}
+        check_shapes(shapes, exported, "the engine")
         self._exported = exported
-        logits = np.empty((1, len(exported.classes)), np.float32)
-        self._buffers = Buffers(int(np.prod(exported.input.shape)) * logits.itemsize, logits)
-        self._context.set_tensor_address(exported.input_name, self._buffers.input)
-        self._context.set_tensor_address(exported.output_name, self._buffers.output)
+        ports = (*part.inputs, *part.outputs)
+        held = {port.stored: np.empty(port.stored_shape, port.tensor.dtype) for port in ports}
+        self._buffers = Buffers(held)
+        for name in held:
+            self._context.set_tensor_address(name, self._buffers.address(name))
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        self._buffers.upload(np.ascontiguousarray(expect(batch, self._exported)))
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs of one item, by name."""
+        part = self._exported.part
+        for port, values in zip(part.inputs, expect(inputs, self._exported), strict=True):
+            self._buffers.upload(port.stored, np.ascontiguousarray(values))
         if not self._context.execute_async_v3(self._buffers.stream):
             raise RuntimeError("the engine refused to run; its messages above say why")
-        return self._buffers.download()
+        found = self._buffers.download([port.stored for port in part.outputs])
+        pairs = zip(part.outputs, found, strict=True)
+        return {port.tensor.name: answer(port, values) for port, values in pairs}
 
     def close(self) -> None:
         """Free the engine and its buffers."""

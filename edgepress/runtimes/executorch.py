@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.exported import Exported
-from edgepress.runtimes.border import check_shape, expect
+from edgepress.records.tensors import Arrays, Tensors
+from edgepress.runtimes.border import answer, check_shapes, expect
 from edgepress.runtimes.quiet import quiet
 from edgepress.runtimes.session import Session, entry
+
+EXPORTER = "executorch"
+"""The exporter whose files this runtime loads."""
 
 
 class Params(Config):
@@ -61,18 +64,20 @@ class ExecutorchSession:
                 self._method: Any = self._program.load_method("forward")
             except RuntimeError as error:
                 raise UserError(
-                    f"{path}: not an ExecuTorch program ({error}); export {exported.target} again"
+                    f"{path}: ExecuTorch refuses it ({error}); export {exported.target} again"
                 ) from None
-        check_shape(self._method.method_meta().input_tensor_meta(0).sizes(), exported, path)
+        meta = self._method.method_meta()
+        shapes = {str(i): meta.input_tensor_meta(i).sizes() for i in range(meta.num_inputs())}
+        check_shapes(shapes, exported, path)
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs of one item, by name."""
         # The runtime reads memory in order, whatever the strides say.
-        image = np.ascontiguousarray(expect(batch, self._exported))
-        outputs = self._method.call((self._tensor(image),))
-        # The tensor is the method's own memory and changes with the next run.
-        logits: npt.NDArray[np.float32] = outputs[0].numpy().copy()
-        return logits
+        held = [np.ascontiguousarray(each) for each in expect(inputs, self._exported)]
+        found = self._method.call(tuple(map(self._tensor, held)))
+        # The tensors are the method's own memory and change with the next run.
+        pairs = zip(self._exported.part.outputs, found, strict=True)
+        return {port.tensor.name: answer(port, each.numpy().copy()) for port, each in pairs}
 
     def close(self) -> None:
         """Free the method and its program."""

@@ -12,9 +12,13 @@ from pydantic import Field
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.exported import Exported
-from edgepress.runtimes.border import check_shape, expect
+from edgepress.records.tensors import Arrays, Tensors
+from edgepress.runtimes.border import answer, check_shapes, expect
 from edgepress.runtimes.quiet import quiet
 from edgepress.runtimes.session import Session, entry
+
+EXPORTER = "tflite"
+"""The exporter whose files this runtime loads."""
 
 
 class Params(Config):
@@ -47,26 +51,37 @@ class LitertSession:
                 ) from None
             self._interpreter.allocate_tensors()
         self._exported = exported
-        self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
-        check_shape(self._input["shape"], exported, path)
+        signature = self._interpreter.get_signature_runner()
+        self._inputs: dict[str, Any] = signature.get_input_details()
+        self._outputs: dict[str, Any] = signature.get_output_details()
+        shapes = {name: tensor["shape"] for name, tensor in self._inputs.items()}
+        check_shapes(shapes, exported, path)
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        image = expect(batch, self._exported).transpose(0, 2, 3, 1)
-        self._interpreter.set_tensor(self._input["index"], _into(image, self._input))
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs of one item, by name."""
+        part = self._exported.part
+        for port, values in zip(part.inputs, expect(inputs, self._exported), strict=True):
+            tensor = self._inputs[port.stored]
+            self._interpreter.set_tensor(tensor["index"], _into(values, tensor))
         self._interpreter.invoke()
-        return _out_of(self._interpreter.get_tensor(self._output["index"]), self._output)
+        found = {}
+        for port in part.outputs:
+            tensor = self._outputs[port.stored]
+            values = self._interpreter.get_tensor(tensor["index"])
+            wanted = np.dtype(port.tensor.dtype)
+            real = _out_of(values, tensor) if wanted.kind == "f" else values
+            found[port.tensor.name] = answer(port, real)
+        return found
 
     def close(self) -> None:
         """Free the interpreter."""
         self._interpreter = None
 
 
-def _into(values: npt.NDArray[np.float32], tensor: dict[str, Any]) -> npt.NDArray[Any]:
+def _into(values: npt.NDArray[Any], tensor: dict[str, Any]) -> npt.NDArray[Any]:
     """Quantize to the tensor's type, saturating at its ends; a float tensor takes them as is."""
     dtype = tensor["dtype"]
-    if dtype == np.float32:
+    if dtype == np.float32 or values.dtype == dtype:
         return values
     scale, zero_point = tensor["quantization"]
     bounds = np.iinfo(dtype)

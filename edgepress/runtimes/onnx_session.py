@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgepress.errors import UserError
 from edgepress.records.exported import Exported
-from edgepress.runtimes.border import check_shape, expect
+from edgepress.records.tensors import Arrays, Tensors
+from edgepress.runtimes.border import answer, check_shapes, expect
 
 
 class OnnxSession:
@@ -39,14 +37,17 @@ class OnnxSession:
             raise UserError(
                 f"{path}: ONNX Runtime refuses it ({error}); export {exported.target} again"
             ) from None
-        check_shape(self._session.get_inputs()[0].shape, exported, path)
-        self._exported, self._outputs = exported, [exported.output_name]
+        shapes = {each.name: each.shape for each in self._session.get_inputs()}
+        check_shapes(shapes, exported, path)
+        self._exported, self._outputs = exported, exported.part.outputs
+        self._names = [port.stored for port in exported.part.inputs]
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        feed = {self._exported.input_name: expect(batch, self._exported)}
-        logits: npt.NDArray[np.float32] = self._session.run(self._outputs, feed)[0]
-        return logits
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs of one item, by name."""
+        feed = dict(zip(self._names, expect(inputs, self._exported), strict=True))
+        found = self._session.run([port.stored for port in self._outputs], feed)
+        pairs = zip(self._outputs, found, strict=True)
+        return {port.tensor.name: answer(port, values) for port, values in pairs}
 
     def close(self) -> None:
         """Free the session."""

@@ -12,6 +12,9 @@ from edgepress.records.exported import Exported
 from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.runtimes.session import Session, entry
 
+EXPORTER = "onnx"
+"""The exporter whose files this runtime loads."""
+
 
 class Params(Config):
     """Parameters of `onnxruntime`."""

@@ -7,15 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.exported import Exported
-from edgepress.runtimes.border import check_shape, expect
+from edgepress.records.tensors import Arrays, Tensors
+from edgepress.runtimes.border import answer, check_shapes, expect
 from edgepress.runtimes.session import Session, entry
+
+EXPORTER = "openvino"
+"""The exporter whose files this runtime loads."""
 
 
 class Params(Config):
@@ -60,17 +62,23 @@ class OpenvinoSession:
             raise UserError(
                 f"{path}: OpenVINO refuses it ({error}); export {exported.target} again"
             ) from None
-        check_shape(compiled.input(0).shape, exported, path)
+        shapes = {port.get_any_name(): port.shape for port in compiled.inputs}
+        check_shapes(shapes, exported, path)
         self._exported = exported
         self._request: Any = compiled.create_infer_request()
-        self._output: Any = compiled.output(0)
+        self._inputs = [compiled.input(port.stored) for port in exported.part.inputs]
+        self._outputs = [compiled.output(port.stored) for port in exported.part.outputs]
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], of float32 [1, C, H, W]."""
-        results = self._request.infer([expect(batch, self._exported)], share_inputs=True)
-        logits: npt.NDArray[np.float32] = results[self._output]
-        return logits
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs of one item, by name."""
+        feed = dict(zip(self._inputs, expect(inputs, self._exported), strict=True))
+        results = self._request.infer(feed, share_inputs=True)
+        return {
+            port.tensor.name: answer(port, results[output])
+            for port, output in zip(self._exported.part.outputs, self._outputs, strict=True)
+        }
 
     def close(self) -> None:
         """Free the compiled model."""
-        self._request = self._output = None
+        self._request = None
+        self._inputs = self._outputs = []

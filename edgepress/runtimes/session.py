@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from edgepress.errors import UserError
 from edgepress.records.exported import Exported
 from edgepress.records.record import sha256_file
+from edgepress.records.tensors import Arrays, Tensors
 
 
 class Session(Protocol):
     """A model in memory; a file with int8 borders or another layout is converted inside `run`."""
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return logits, float32 [1, classes], for one preprocessed image, float32 [1, C, H, W]."""
+    def run(self, inputs: Tensors) -> Arrays:
+        """Return the outputs by name for one item's inputs by name, as exported.json has them."""
         ...
 
     def close(self) -> None:
@@ -51,4 +49,4 @@ def entry(folder: Path, exported: Exported) -> Path:
             raise UserError(
                 f"{path}: changed since it was exported; export {exported.target} again"
             )
-    return folder / exported.entry
+    return folder / exported.part.entry

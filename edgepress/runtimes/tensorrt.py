@@ -15,6 +15,9 @@ from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.runtimes.session import NotHere, Session, entry
 from edgepress.runtimes.tensorrt_build import CannotBuildError, find_gpu, refuse_foreign
 
+EXPORTER = "tensorrt"
+"""The exporter whose files this runtime loads."""
+
 
 class Params(Config):
     """Parameters of `tensorrt`."""

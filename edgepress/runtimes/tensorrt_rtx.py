@@ -17,6 +17,9 @@ from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.runtimes.session import NotHere, Session, entry
 from edgepress.runtimes.tensorrt_build import ONNX, SIDECAR, CannotBuildError, find_gpu
 
+EXPORTER = "tensorrt_rtx"
+"""The exporter whose files this runtime loads."""
+
 
 class Params(Config):
     """Parameters of `tensorrt_rtx`."""

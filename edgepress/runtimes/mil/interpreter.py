@@ -40,12 +40,12 @@ class Interpreter:
             else:
                 self._steps.append(step)
 
-    def run(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the program's output for one input of its shape, float32."""
-        values = {**self._constants, self._program.input_name: image}
+    def run(self, inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Return the program's outputs by name for inputs by name."""
+        values = {**self._constants, **inputs}
         for step in self._steps:
             self._execute(step, values)
-        return np.asarray(values[self._program.output_name], dtype=np.float32)
+        return {name: np.asarray(values[name]) for name in self._program.outputs}
 
     @staticmethod
     def _execute(step: Operation, values: dict[str, Any]) -> None:

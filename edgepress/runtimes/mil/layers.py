@@ -37,6 +37,40 @@ def conv(
     return np.asarray(answer if bias is None else answer + bias[:, None, None])
 
 
+def conv_transpose(
+    x: Array,
+    weight: Array,
+    strides: Array,
+    pad_type: str,
+    pad: Array,
+    dilations: Array,
+    groups: Array,
+    bias: Array | None = None,
+    output_shape: Array | None = None,
+) -> Array:
+    """Transposed convolution of x [1, C, H, W] with weight [C, O / groups, kh, kw], bias [O]."""
+    count, (tall, wide) = int(groups), [int(step) for step in strides]
+    kernel = [int(size) for size in weight.shape[2:]]
+    spans = [(kernel[axis] - 1) * int(dilations[axis]) + 1 for axis in (0, 1)]
+    height = (x.shape[2] - 1) * tall + spans[0]
+    width = (x.shape[3] - 1) * wide + spans[1]
+    inputs = x[0].reshape(count, x.shape[1] // count, -1)
+    kernels = weight.reshape(count, x.shape[1] // count, -1)
+    columns = np.matmul(kernels.swapaxes(1, 2), inputs)
+    columns = columns.reshape(-1, *kernel, *x.shape[2:])
+    full = np.zeros((len(columns), height, width), x.dtype)
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            top, left = row * int(dilations[0]), column * int(dilations[1])
+            bottom, right = top + tall * x.shape[2], left + wide * x.shape[3]
+            full[:, top:bottom:tall, left:right:wide] += columns[:, row, column]
+    cut = [0, 0, 0, 0] if pad_type == "valid" else [int(each) for each in pad]
+    answer = full[None, :, cut[0] : height - cut[1], cut[2] : width - cut[3]]
+    if output_shape is not None:
+        answer = answer[:, :, : int(output_shape[2]), : int(output_shape[3])]
+    return np.asarray(answer if bias is None else answer + bias[:, None, None])
+
+
 def max_pool(
     x: Array, kernel_sizes: Array, strides: Array, pad_type: str, pad: Array, ceil_mode: bool
 ) -> Array:
@@ -159,6 +193,7 @@ OPERATIONS: Final[dict[str, Callable[..., Array]]] = {
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,
     "conv": conv,
+    "conv_transpose": conv_transpose,
     "layer_norm": layer_norm,
     "linear": linear,
     "matmul": matmul,

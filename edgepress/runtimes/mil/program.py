@@ -60,12 +60,12 @@ class Operation:
 
 @dataclass(frozen=True)
 class Program:
-    """The `main` function of a package with one image tensor in and one tensor out."""
+    """The `main` function of a package."""
 
     path: Path
-    input_name: str
-    input_shape: tuple[int, ...]
-    output_name: str
+    inputs: dict[str, tuple[int, ...]]
+    """Name -> shape, in order."""
+    outputs: tuple[str, ...]
     operations: tuple[Operation, ...]
 
 
@@ -81,16 +81,15 @@ def read_program(package: Path) -> Program:
         raise UserError(f"{path}: not a Core ML model ({error}); export the target anew") from None
     if model.WhichOneof("Type") != "mlProgram":
         raise UserError(f"{path}: holds no ML program; export the target anew")
-    if len(model.description.input) != 1 or len(model.description.output) != 1:
-        raise UserError(f"{path}: expected one input and one output; export the target anew")
     function = model.mlProgram.functions["main"]
     block = function.block_specializations[function.opset]
     reader = _Reader(path.parent / "weights" / "weight.bin", schema)
     return Program(
         path=package,
-        input_name=model.description.input[0].name,
-        input_shape=tuple(model.description.input[0].type.multiArrayType.shape),
-        output_name=model.description.output[0].name,
+        inputs={
+            each.name: tuple(each.type.multiArrayType.shape) for each in model.description.input
+        },
+        outputs=tuple(each.name for each in model.description.output),
         operations=tuple(reader.operation(item) for item in block.operations),
     )
 

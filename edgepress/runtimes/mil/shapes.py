@@ -79,6 +79,72 @@ def pad(x: Array, pad: Array, mode: str, constant_val: Array) -> Array:
     return np.pad(x, margins, mode=_PAD_MODES[mode], **options)  # type: ignore[call-overload,no-any-return]
 
 
+def upsample_nearest(x: Array, scale_factor_height: Array, scale_factor_width: Array) -> Array:
+    """Repeat every pixel of x [1, C, H, W]."""
+    tall, wide = round(float(scale_factor_height)), round(float(scale_factor_width))
+    return x.repeat(tall, axis=2).repeat(wide, axis=3)
+
+
+def upsample_bilinear(
+    x: Array,
+    scale_factor_height: Array,
+    scale_factor_width: Array,
+    align_corners: bool = True,
+    half_pixel_centers: bool | None = None,
+) -> Array:
+    """Interpolate x [1, C, H, W] to scaled height and width; pixel centres lie at halves."""
+    centred = not align_corners if half_pixel_centers is None else bool(half_pixel_centers)
+    for axis, factor in ((2, scale_factor_height), (3, scale_factor_width)):
+        size = int(np.floor(x.shape[axis] * float(factor) + 1e-4))
+        x = _interpolated(x, axis, size, "aligned" if align_corners else "halves", centred)
+    return x
+
+
+def resize_bilinear(
+    x: Array,
+    target_size_height: Array,
+    target_size_width: Array,
+    sampling_mode: str = "DEFAULT",
+) -> Array:
+    """Interpolate x [1, C, H, W] to a height and width."""
+    kind = "aligned" if sampling_mode in ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS") else "halves"
+    centred = sampling_mode == "UNALIGN_CORNERS"
+    for axis, size in ((2, target_size_height), (3, target_size_width)):
+        x = _interpolated(x, axis, int(size), kind, centred)
+    return x
+
+
+def crop(x: Array, crop_height: Array, crop_width: Array) -> Array:
+    """Cut (before, after) off the height and the width of x [1, C, H, W]."""
+    (top, bottom), (left, right) = crop_height.tolist(), crop_width.tolist()
+    return np.asarray(x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right])
+
+
+def _interpolated(x: Array, axis: int, size: int, kind: str, centred: bool) -> Array:
+    old = x.shape[axis]
+    steps = np.arange(size, dtype=np.float64)
+    if kind == "aligned":
+        at = steps * ((old - 1) / max(size - 1, 1))
+    elif centred:
+        at = np.clip((steps + 0.5) * (old / size) - 0.5, 0, old - 1)
+    else:
+        at = np.clip(steps * (old / size), 0, old - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, old - 1)
+    shape = [1] * x.ndim
+    shape[axis] = size
+    share = (at - low).astype(np.float32).reshape(shape)
+    return np.asarray(x.take(low, axis) * (1 - share) + x.take(high, axis) * share)
+
+
+def reduce_argmax(
+    x: Array, axis: Array, keep_dims: bool = False, output_dtype: str = "int32"
+) -> Array:
+    """Return where x is largest along `axis`."""
+    found = np.argmax(x, axis=int(axis), keepdims=bool(keep_dims))
+    return np.asarray(found).astype(output_dtype)
+
+
 def _squeezed(x: Array, axes: Array | None = None) -> Array:
     return np.squeeze(x, None if axes is None else tuple(int(axis) for axis in axes))
 
@@ -86,6 +152,11 @@ def _squeezed(x: Array, axes: Array | None = None) -> Array:
 OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
     "cast": lambda x, dtype: x.astype(_CAST.get(dtype, dtype)),
     "concat": concat,
+    "crop": crop,
+    "resize_bilinear": resize_bilinear,
+    "upsample_bilinear": upsample_bilinear,
+    "upsample_nearest_neighbor": upsample_nearest,
+    "reduce_argmax": reduce_argmax,
     "expand_dims": lambda x, axes: np.expand_dims(x, tuple(int(axis) for axis in axes)),
     "identity": lambda x: x,
     "pad": pad,
