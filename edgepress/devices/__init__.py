@@ -1,1 +1,1 @@
-"""Machines, measurements on them, and the gates."""
+"""Machines: what they are, what they draw, what is installed on them."""

@@ -28,29 +28,41 @@ def card(run: Run, target: TargetRun) -> str:
 
 def _header(run: Run, target: TargetRun) -> str:
     name = f"{run.provenance.project}.{target.key}"
+    task = _task(run, target)
     details: dict[str, Any] = {
         "library_name": "edgepress",
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": task,
         "datasets": [run.provenance.project],
         "tags": [target.target.device, target.target.runtime, target.target.precision],
         "model_name": name,
     }
-    if target.accuracy is not None:
+    scores = () if target.measurement is None else target.measurement.scores
+    if scores:
         details["eval_results"] = [
             EvalResult(
-                task_type="image-classification",
+                task_type=task,
                 dataset_type=run.provenance.project,
                 dataset_name=run.provenance.project,
                 dataset_split="test",
-                metric_type="accuracy",
-                metric_value=round(target.accuracy, 6),
+                metric_type=score.name,
+                metric_value=round(score.value.value, 6),
             )
+            for score in scores
+            if score.of is None
         ]
     return str(ModelCardData(**details).to_yaml()).strip()
 
 
+def _task(run: Run, target: TargetRun) -> str:
+    """Return the task as model hubs tag it."""
+    name = "" if run.data is None else run.data.task
+    if target.exported is not None:
+        name = str(target.exported.task.get("method"))
+    return f"image-{name}"
+
+
 def _entry(target: TargetRun) -> str:
-    return "" if target.exported is None else PurePosixPath(target.exported.entry).name
+    return "" if target.exported is None else PurePosixPath(target.exported.part.entry).name
 
 
 def _plain(value: object) -> Markup:

@@ -16,9 +16,10 @@ class Link:
     parameters: int | None
     macs: int | None
     size_bytes: int | None
-    accuracy: float | None
-    drop_points: float | None
-    """Points below the first model; negative is a gain."""
+    score: float | None
+    """The gated score, as a share."""
+    drop: float | None
+    """How far below the first model; negative is a gain."""
     smaller: float | None
     """The first model's bytes over this one's."""
 
@@ -32,14 +33,19 @@ def links(run: Run) -> list[Link]:
     return rows + [_of_target(target, last, first) for target in _deployed(run.targets)]
 
 
+def gated(model: Model) -> float | None:
+    """Return the model's first score."""
+    return next(iter(model.scores.values()), None)
+
+
 def _of_model(model: Model, first: Model) -> Link:
     return Link(
         model.name,
         model.bundle.parameters,
         model.bundle.macs,
         model.size_bytes,
-        model.accuracy,
-        None if model is first else _drop(first.accuracy, model.accuracy),
+        gated(model),
+        None if model is first else _drop(gated(first), gated(model)),
         None if model is first else _ratio(first.size_bytes, model.size_bytes),
     )
 
@@ -50,22 +56,20 @@ def _of_target(target: TargetRun, source: Model, first: Model) -> Link:
         source.bundle.parameters,
         source.bundle.macs,
         target.size_bytes,
-        target.accuracy,
-        _drop(first.accuracy, target.accuracy),
+        None if target.score is None else target.score.value.value,
+        _drop(gated(first), None if target.score is None else target.score.value.value),
         _ratio(first.size_bytes, target.size_bytes),
     )
 
 
 def _deployed(targets: Sequence[TargetRun]) -> list[TargetRun]:
     return [
-        target
-        for target in targets
-        if target.baseline != target.key and target.accuracy is not None
+        target for target in targets if target.baseline != target.key and target.score is not None
     ]
 
 
 def _drop(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else 100 * (before - after)
+    return None if before is None or after is None else before - after
 
 
 def _ratio(before: int | None, after: int | None) -> float | None:

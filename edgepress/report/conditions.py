@@ -34,7 +34,7 @@ def settings(targets: Sequence[TargetRun]) -> list[Setting]:
     groups: dict[tuple[str, tuple[str, ...], bool], list[TargetRun]] = {}
     for target in targets:
         found = target.measurement
-        if found is not None and (found.parity or found.accuracy or found.latency):
+        if found is not None and (found.parity or found.scores or found.latency):
             where = found.conditions
             group = (where.machine, where.isa_flags, where.emulated)
             groups.setdefault(group, []).append(target)
@@ -75,6 +75,6 @@ def _throttled(conditions: list[Conditions]) -> str:
 def _timing(latency: Latency) -> str:
     plural = "s" if latency.threads != 1 else ""
     return (
-        f"{latency.runs} runs after {latency.warmup_runs} to warm up, batch of one, "
+        f"{latency.runs} runs after {latency.warmup_runs} to warm up, one item, "
         f"{latency.threads} thread{plural}"
     )

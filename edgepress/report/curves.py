@@ -1,13 +1,13 @@
-"""Learning curves: loss and validation accuracy of every model of the chain, over epochs."""
+"""Learning curves: loss and validation scores of every model of the chain, over epochs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgepress.report.axes import Scale, label, ticks
-from edgepress.report.run import Epoch, Model
+from edgepress.report.run import Model
 
 WIDTH, HEIGHT = 460, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 34
@@ -47,22 +47,26 @@ class Chart:
 
 
 def learning_curves(models: Sequence[Model]) -> list[Chart]:
-    """Return the charts that have data: loss, then validation accuracy in percent."""
-    wanted: list[tuple[str, Callable[[Epoch], float | None]]] = [
-        ("Training loss", lambda epoch: epoch.loss),
-        (
-            "Validation accuracy, %",
-            lambda epoch: None if epoch.val_accuracy is None else 100 * epoch.val_accuracy,
-        ),
-    ]
-    charts = [_chart(title, models, read) for title, read in wanted]
+    """Return a chart of the loss and one of every score that was watched while training."""
+    watched = {
+        name: None
+        for model in models
+        for epoch in model.history
+        for name in epoch
+        if name.startswith("val_")
+    }
+    wanted = [("Training loss", "loss", 1.0)]
+    for name in watched:
+        title = name.removeprefix("val_").replace("_", " ")
+        wanted.append((f"Validation {title}, %", name, 100.0))
+    charts = [_chart(title, models, key, factor) for title, key, factor in wanted]
     return [chart for chart in charts if chart is not None]
 
 
-def _chart(
-    title: str, models: Sequence[Model], read: Callable[[Epoch], float | None]
-) -> Chart | None:
-    series = [(model.name, slot, _points(model.history, read)) for slot, model in enumerate(models)]
+def _chart(title: str, models: Sequence[Model], key: str, factor: float) -> Chart | None:
+    series = [
+        (model.name, slot, _points(model.history, key, factor)) for slot, model in enumerate(models)
+    ]
     values = [point for _, _, points in series for point in points]
     if not values:
         return None
@@ -85,8 +89,8 @@ def _chart(
 
 
 def _points(
-    history: Sequence[Epoch], read: Callable[[Epoch], float | None]
+    history: Sequence[Mapping[str, float]], key: str, factor: float
 ) -> list[tuple[float, float]]:
     # A diverged epoch (NaN) has no place on the chart and must not take the page down.
-    found = [(float(epoch.epoch), read(epoch)) for epoch in history]
-    return [(x, y) for x, y in found if y is not None and math.isfinite(y)]
+    found = [(epoch["epoch"], factor * epoch[key]) for epoch in history if key in epoch]
+    return [(x, y) for x, y in found if math.isfinite(y)]

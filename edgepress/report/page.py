@@ -15,7 +15,7 @@ from edgepress.report.curves import learning_curves
 from edgepress.report.gates import table
 from edgepress.report.graph import lay_out
 from edgepress.report.run import Run
-from edgepress.report.tradeoff import AXES, is_measured, not_measured, points
+from edgepress.report.tradeoff import axes, is_measured, not_measured, points
 
 
 def render(run: Run) -> str:
@@ -31,7 +31,8 @@ def render(run: Run) -> str:
             links=links(run),
             scatters=scatters(run.curation),
             gates=table(run.targets),
-            tradeoff={"axes": AXES, "points": points(run.targets)},
+            tradeoff={"axes": axes(run.targets), "points": points(run.targets)},
+            scored=next((t.score for t in measured if t.score is not None), None),
             measured=measured,
             unmeasured=not_measured(run.targets),
             settings=settings(run.targets),
@@ -49,12 +50,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["data_uri"] = _data_uri
     made.globals.update(words=words, outcomes=words.OUTCOMES)
     return made
 
 
 def _data_uris(thumbnails: Mapping[str, bytes]) -> dict[str, str]:
-    return {
-        name: f"data:image/png;base64,{base64.b64encode(data).decode()}"
-        for name, data in thumbnails.items()
-    }
+    return {name: _data_uri(data) for name, data in thumbnails.items()}
+
+
+def _data_uri(data: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
-
 from edgepress.records.bundle import Bundle
 from edgepress.records.exported import Exported
-from edgepress.records.measurement import Measurement
+from edgepress.records.measurement import Measurement, Score
+from edgepress.records.not_exported import NotExported
 from edgepress.records.target import Target
 from edgepress.records.verdict import Outcome, Verdicts
 
@@ -51,27 +50,16 @@ class StageRun:
         return self.name if self.key is None else f"{self.name}@{self.key}"
 
 
-class Epoch(BaseModel):
-    """One line of a training history; losses are means, accuracies shares between 0 and 1."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    epoch: int
-    loss: float | None = None
-    train_accuracy: float | None = None
-    val_accuracy: float | None = None
-    learning_rate: float | None = None
-
-
 @dataclass(frozen=True)
 class Model:
     """One link of the chain teacher, student, slimmed student."""
 
     name: str
     bundle: Bundle
-    history: tuple[Epoch, ...] = ()
-    accuracy: float | None = None
-    """Share of the test split classified right, between 0 and 1."""
+    history: tuple[Mapping[str, float], ...] = ()
+    """A line per epoch, see records/history.py."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Name of a score on the test split -> value; the gated one first."""
     size_bytes: int | None = None
     """Bytes of the float weights."""
 
@@ -126,6 +114,7 @@ class Curation:
 class Data:
     """The images that came in, per split, and those set aside with the reason."""
 
+    task: str
     classes: tuple[str, ...]
     splits: Mapping[str, int]
     quarantined: Mapping[str, int]
@@ -138,6 +127,7 @@ class TargetRun:
 
     target: Target
     exported: Exported | None = None
+    not_exported: NotExported | None = None
     measurement: Measurement | None = None
     verdicts: Verdicts | None = None
     baseline: str | None = None
@@ -161,10 +151,20 @@ class TargetRun:
         return None if self.exported is None else self.exported.size_bytes
 
     @property
-    def accuracy(self) -> float | None:
-        """Share of the test split classified right on this target's own runtime."""
-        found = None if self.measurement is None else self.measurement.accuracy
-        return None if found is None else found.top1.value
+    def score(self) -> Score | None:
+        """The gated score on the test split, taken from this target's own answers."""
+        return None if self.measurement is None else self.measurement.score
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One test item: the picture, its truth over it and the float network's answer over it."""
+
+    id: str
+    why: str
+    """What makes it worth a look, for example the least agreement."""
+    pictures: tuple[tuple[str, str, bytes], ...]
+    """What it shows, its caption, and PNG bytes of each."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,8 @@ class Run:
     targets: tuple[TargetRun, ...] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     """Image id -> PNG bytes of its thumbnail."""
+    answers: tuple[Shown, ...] = ()
+    """Test items with their truth and answers drawn, as the task shows them."""
     absent: tuple[str, ...] = ()
     """What the run does not have and the page therefore cannot show, one sentence each."""
 

@@ -1,4 +1,4 @@
-"""The summary: one line per target in the terminal, from the measured folders."""
+"""The summary: one line per target in the terminal, from what was measured and judged."""
 
 from __future__ import annotations
 
@@ -12,50 +12,66 @@ from rich.table import Table
 from rich.text import Text
 
 from edgepress.errors import UserError
+from edgepress.params import lookup, read_yaml
 from edgepress.records.measurement import Measurement
 from edgepress.records.verdict import Outcome, Verdicts
 from edgepress.report import words
 from edgepress.report.gates import obstacles
 from edgepress.report.run import TargetRun
 
+PARAMS = Path("params.yaml")
 _STYLES: dict[Outcome, str] = {"pass": "green", "fail": "red", "not-run": "yellow"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgepress report`."""
     parser.add_argument(
-        "measured",
+        "targets",
         nargs="?",
         type=Path,
-        default=Path("data/measured"),
-        help="folder with a folder per target, as validate writes them (default: %(default)s)",
+        default=Path("targets"),
+        help="folder with measured/ and judged/, a folder per target in each "
+        "(default: %(default)s)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table of the targets found; a failed gate is an answer, not an error."""
-    show(read(arguments.measured))
+    """Print the table of the targets of params.yaml; a failed gate is an answer, not an error."""
+    show(read(arguments.targets, named(PARAMS)))
     return 0
 
 
-def read(folder: Path) -> list[TargetRun]:
-    """Read every target's records below a folder; a folder without any is a UserError."""
-    found = [_read_one(path.parent) for path in sorted(folder.glob("*/measurement.json"))]
-    if not found:
+def named(path: Path) -> list[str] | None:
+    """Return the keys of the targets that a parameter file names; None without such a file."""
+    if not path.is_file():
+        return None
+    tree = read_yaml(path)
+    places, precisions = lookup(tree, "places", str(path)), lookup(tree, "precisions", str(path))
+    return [f"{place}-{precision}" for place in places for precision in precisions]
+
+
+def read(folder: Path, keys: Sequence[str] | None = None) -> list[TargetRun]:
+    """Read the records of targets below a folder, all or those named; none is a UserError."""
+    paths = sorted(folder.glob(f"measured/*/{Measurement.file_name}"))
+    wanted = [path.parent for path in paths if keys is None or path.parent.name in keys]
+    if not wanted:
         raise UserError(
-            f"{folder}: no */measurement.json; run the validate stage or name its folder"
+            f"{folder}: no measured/*/{Measurement.file_name} of a target that params.yaml names; "
+            "run the validate stage or name its folder"
         )
-    return found
+    return [_read_one(each, folder / "judged" / each.name) for each in wanted]
 
 
 def show(targets: Sequence[TargetRun], console: Console | None = None) -> None:
-    """Print target, accuracy, p50, size, speedup and verdict, with reasons of what did not pass."""
+    """Print target, score, p50, size, speedup and verdict, with reasons of what did not pass."""
     out = console or Console()
     table = Table(
         title="Targets", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
     table.add_column("target", no_wrap=True)
-    for name in ("accuracy", "p50", "size", "speedup"):
+    score = next((target.score for target in targets if target.score is not None), None)
+    first = "score" if score is None else words.name(score.name)
+    for name in (first, "p50", "size", "speedup"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for target in targets:
@@ -73,7 +89,7 @@ def _cells(target: TargetRun) -> list[Text]:
     speedup = None if latency is None else latency.speedup
     values = [
         target.key,
-        words.percent(target.accuracy),
+        _score(target),
         words.milliseconds(None if latency is None else latency.p50_ms.value),
         words.size(target.size_bytes),
         words.times(None if speedup is None else speedup.value),
@@ -83,11 +99,16 @@ def _cells(target: TargetRun) -> list[Text]:
     return [*map(Text, values), Text(f"{sign} {word}", style=_STYLES[target.outcome])]
 
 
-def _read_one(folder: Path) -> TargetRun:
-    measurement = Measurement.read(folder)
-    has_verdicts = (folder / Verdicts.file_name).exists()
+def _score(target: TargetRun) -> str:
+    found = target.score
+    return words.ABSENT if found is None else words.score(found.value.value, found.unit)
+
+
+def _read_one(measured: Path, judged: Path) -> TargetRun:
+    measurement = Measurement.read(measured)
+    has_verdicts = (judged / Verdicts.file_name).exists()
     return TargetRun(
         target=measurement.target,
         measurement=measurement,
-        verdicts=Verdicts.read(folder) if has_verdicts else None,
+        verdicts=Verdicts.read(judged) if has_verdicts else None,
     )

@@ -1,4 +1,4 @@
-"""The accuracy-latency-size trade-off: the points the page's chart may plot, measured ones only."""
+"""The score-latency-size trade-off: the points the page's chart may plot, measured ones only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgepress.records.measurement import Interval, Latency, Measurement
+from edgepress.report import words
 from edgepress.report.run import TargetRun
 
 AXES: tuple[dict[str, str], ...] = (
@@ -14,9 +15,18 @@ AXES: tuple[dict[str, str], ...] = (
     {"id": "p99", "title": "latency p99", "unit": "ms", "better": "low"},
     {"id": "size", "title": "file size", "unit": "kB", "better": "low"},
     {"id": "memory", "title": "peak memory", "unit": "MB", "better": "low"},
-    {"id": "accuracy", "title": "test accuracy", "unit": "%", "better": "high"},
 )
-"""What the reader may choose for either axis."""
+"""What the reader may choose for either axis, besides the gated score."""
+
+
+def axes(targets: Sequence[TargetRun]) -> tuple[dict[str, str], ...]:
+    """Return all axes, the gated score's last, by its own name."""
+    found = next((target.score for target in targets if target.score is not None), None)
+    if found is None:
+        return AXES
+    title, unit = f"test {words.name(found.name)}", "%" if found.unit == "share" else found.unit
+    better = "high" if found.better == "higher" else "low"
+    return (*AXES, {"id": "score", "title": title, "unit": unit, "better": better})
 
 
 def points(targets: Sequence[TargetRun]) -> list[dict[str, Any]]:
@@ -36,9 +46,9 @@ def points(targets: Sequence[TargetRun]) -> list[dict[str, Any]]:
 
 
 def is_measured(target: TargetRun) -> bool:
-    """Whether the target's own runtime answered: accuracy or latency was taken from it."""
+    """Whether the target's own runtime answered: scores or latency were taken from it."""
     found = target.measurement
-    return found is not None and (found.accuracy is not None or found.latency is not None)
+    return found is not None and (bool(found.scores) or found.latency is not None)
 
 
 def not_measured(targets: Sequence[TargetRun]) -> list[tuple[str, tuple[str, ...]]]:
@@ -61,8 +71,9 @@ def _axes(found: Measurement) -> dict[str, list[float]]:
     axes: dict[str, list[float]] = {"size": _exact(found.size_bytes / 1000)}
     if found.peak_memory_mb is not None:
         axes["memory"] = _exact(found.peak_memory_mb)
-    if found.accuracy is not None:
-        axes["accuracy"] = [100 * value for value in _interval(found.accuracy.top1)]
+    if found.score is not None:
+        factor = 100 if found.score.unit == "share" else 1
+        axes["score"] = [factor * value for value in _interval(found.score.value)]
     # An emulator says nothing about time.
     if found.latency is not None and not found.conditions.emulated:
         axes.update(_latency(found.latency))

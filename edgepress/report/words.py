@@ -37,6 +37,18 @@ def percent(share: float | None) -> str:
     return ABSENT if share is None else f"{100 * share:.2f} %"
 
 
+def name(text: str) -> str:
+    """Write a score's name as people say it."""
+    return text.replace("_", " ").replace("iou", "IoU")
+
+
+def score(value: float | None, unit: str = "share") -> str:
+    """Write a score: a share in percent, anything else to four digits with its unit."""
+    if value is None:
+        return ABSENT
+    return percent(value) if unit == "share" else f"{value:.4g} {unit}".strip()
+
+
 def milliseconds(value: float | None) -> str:
     """Write milliseconds to three significant digits."""
     return ABSENT if value is None else f"{_digits(value)} ms"
@@ -53,9 +65,14 @@ def times(value: float | None) -> str:
 
 
 def points(value: float | None) -> str:
-    """Write percentage points with their sign."""
+    """Write a difference of shares in percentage points with its sign."""
     # A rounded minus zero reads like a loss that is not there.
-    return ABSENT if value is None else f"{round(value, 2) + 0.0:+.2f}"
+    return ABSENT if value is None else f"{round(100 * value, 2) + 0.0:+.2f}"
+
+
+def between_points(interval: Interval | None) -> str:
+    """Write the ends of an interval of a difference of shares, in points."""
+    return "" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
 
 
 def between(interval: Interval | None) -> str:
@@ -81,7 +98,9 @@ def duration(seconds: float | None) -> str:
 
 def gate_value(value: float | None, unit: str) -> str:
     """Write a gate's value or bound with its unit."""
-    return ABSENT if value is None else f"{value:.4g} {unit}".strip()
+    if value is None:
+        return ABSENT
+    return f"{100 * value:.4g} %" if unit == "share" else f"{value:.4g} {unit}".strip()
 
 
 def _digits(value: float) -> str:

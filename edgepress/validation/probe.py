@@ -1,6 +1,6 @@
 """Probe: a fresh process that loads an export, runs it, and says what that took.
 
-Run as `python -m edgepress.devices.probe FOLDER THREADS`; the last line of its output is JSON.
+Run as `python -m edgepress.validation.probe FOLDER THREADS`; the last line of its output is JSON.
 A runtime that crashes takes this process with it and not the one that measures.
 """
 
@@ -10,10 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from edgepress.devices.subject import Subject
 from edgepress.runtimes.session import NotHere
+from edgepress.validation.subject import Subject
 
 _RUNS = 10
 
@@ -34,9 +32,10 @@ def probe(folder: Path, threads: int) -> dict[str, object]:
     idle = peak_mb()
     try:
         session = subject.load(threads)
-        image = np.zeros(subject.exported.input.shape, np.float32)
+        part = subject.exported.part
+        item = {port.tensor.name: port.tensor.zeros() for port in part.inputs}
         for _ in range(_RUNS):
-            session.run(image)
+            session.run(item)
         session.close()
     except NotHere as absence:
         return {"status": "not-here", "reason": absence.reason}
@@ -48,7 +47,7 @@ def probe(folder: Path, threads: int) -> dict[str, object]:
 def main(arguments: list[str]) -> int:
     """Probe the folder named on the command line and write the answer to standard output."""
     if len(arguments) != 2 or not arguments[1].isdigit():
-        sys.stderr.write("usage: python -m edgepress.devices.probe FOLDER THREADS\n")
+        sys.stderr.write("usage: python -m edgepress.validation.probe FOLDER THREADS\n")
         return 2
     answer = probe(Path(arguments[0]), int(arguments[1]))
     sys.stdout.write("\n" + json.dumps(answer) + "\n")

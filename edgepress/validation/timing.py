@@ -1,4 +1,4 @@
-"""Protocol: the `validate` section of params.yaml, how every export is timed."""
+"""Timing: the `validate` section of params.yaml, how every export is timed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from edgepress.params import Config
 
 
-class Protocol(Config):
+class Timing(Config):
     """What changes a latency and is not the model's doing."""
 
     warmup: int = Field(gt=0)

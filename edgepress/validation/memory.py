@@ -28,7 +28,7 @@ class Memory:
 
 def measure(folder: Path, threads: int) -> Memory:
     """Probe an export in a process of its own; a crash or a hang is a failure with its reason."""
-    command = [sys.executable, "-m", "edgepress.devices.probe", str(folder), str(threads)]
+    command = [sys.executable, "-m", "edgepress.validation.probe", str(folder), str(threads)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_LIMIT_S, check=False

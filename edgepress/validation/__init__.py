@@ -1,0 +1,1 @@
+"""Measurement of exports, parity, and the gates."""

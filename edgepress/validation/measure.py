@@ -1,0 +1,229 @@
+"""Measure: all that one export can show on this machine, and the reason for all it cannot."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgepress.devices import energy, host
+from edgepress.records.inputs import InputSpec
+from edgepress.records.measurement import Energy, Latency, Measurement, Parity, Score
+from edgepress.records.record import sha256_folder
+from edgepress.records.reference import OpenReference
+from edgepress.records.tensors import Arrays, Tensors
+from edgepress.runtimes.session import NotHere, Session
+from edgepress.tasks.task import Task, joined
+from edgepress.validation import latency, memory
+from edgepress.validation.alone import DisturbedError
+from edgepress.validation.latency import Open, Plan
+from edgepress.validation.parity import parity
+from edgepress.validation.subject import Subject
+from edgepress.validation.watch import Call
+
+_PARTS = ("parity", "scores", "latency", "memory")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What an export is held against: the float Bundle's answers to the test items, and how."""
+
+    reference: OpenReference
+    batches: Iterable[Tensors]
+    """Prepared items in the reference's order, name -> [n, ...]."""
+    task: Task
+    spec: InputSpec
+
+
+def measure(subject: Subject, baseline: Subject | None, truth: Truth, plan: Plan) -> Measurement:
+    """Measure an export against the truth, and its speed against the baseline.
+
+    `baseline` is what it has to beat, None for the baseline itself. What this host cannot show, or
+    a broken export, is a reason in `not_run`, not an error.
+    """
+    throttled = host.throttle_events()
+    parts = _Parts()
+    try:
+        fault = subject.damage(truth.reference.bundle_sha256)
+        if fault is not None:
+            raise _BrokenError(fault)
+        _examine(parts, subject, baseline, truth, plan)
+    except _BrokenError as broken:
+        parts.refuse(str(broken), "integrity", *_PARTS)
+    after = host.throttle_events()
+    return Measurement(
+        target=subject.exported.target,
+        exported_sha256=sha256_folder(subject.folder),
+        size_bytes=subject.exported.size_bytes,
+        parity=parts.parity,
+        scores=parts.scores,
+        latency=parts.latency,
+        peak_memory_mb=parts.peak_memory_mb,
+        energy=parts.energy,
+        conditions=host.conditions(
+            subject.exported.tools,
+            None if throttled is None or after is None else after > throttled,
+        ),
+        not_run=parts.not_run,
+    )
+
+
+class _BrokenError(Exception):
+    """The export's own fault: its files, its loading or its running."""
+
+
+@dataclass
+class _Parts:
+    """A measurement in the making."""
+
+    parity: Parity | None = None
+    scores: tuple[Score, ...] = ()
+    latency: Latency | None = None
+    peak_memory_mb: float | None = None
+    energy: Energy = energy.unavailable("nothing was timed on this host")
+    not_run: dict[str, str] = field(default_factory=dict)
+
+    def refuse(self, reason: str, *names: str) -> None:
+        """Give the reason for each named part that has none yet and no value."""
+        for name in names:
+            value = self.peak_memory_mb if name == "memory" else getattr(self, name, None)
+            if value is None or value == ():
+                self.not_run.setdefault(name, reason)
+
+
+def _examine(
+    parts: _Parts, subject: Subject, baseline: Subject | None, truth: Truth, plan: Plan
+) -> None:
+    threads = plan.timing.threads
+    plan.progress("loading in a fresh process", 0, 1)
+    held = memory.measure(subject.folder, threads)
+    if held.status == "failed":
+        raise _BrokenError(held.reason)
+    foreign = held.reason if held.status == "not-here" else _foreign(subject)
+    session = _open(subject, held, threads)
+    if session is None:
+        parts.refuse(foreign or held.reason, *_PARTS)
+        return
+    with closing(session):
+        sample = _answer(parts, session, truth, plan)
+        if foreign is None:
+            call = functools.partial(session.run, sample)
+            parts.energy = energy.measure(call, plan.timing.runs)
+    if foreign is not None:
+        parts.refuse(foreign, *_PARTS)
+        return
+    parts.peak_memory_mb = held.peak_mb
+    rival = None if baseline is None else _rival(parts, baseline, sample, threads)
+    try:
+        parts.latency = latency.measure(_opener(subject, sample, threads), rival, plan)
+    except DisturbedError as busy:
+        parts.refuse(str(busy), "latency", "speedup")
+
+
+def _foreign(subject: Subject) -> str | None:
+    """Say why times and memory taken here say nothing about the target; None where they do."""
+    machine, device = host.here(), subject.exported.target.device
+    if machine.emulated:
+        return f"{machine.machine}: an emulated processor has no times and no memory of its own"
+    if device not in machine.devices:
+        own = ", ".join(sorted(machine.devices))
+        return f"this machine is {own}, not {device}; measure on a {device}"
+    return None
+
+
+def _open(subject: Subject, held: memory.Memory, threads: int) -> Session | None:
+    """Open the export in its runtime or, where this host has none, its graph in a stand-in."""
+    try:
+        return subject.load(threads) if held.status == "ran" else subject.stand_in(threads)
+    except NotHere:
+        return None
+    except Exception as error:
+        raise _BrokenError(f"does not load: {type(error).__name__}: {error}") from error
+
+
+def _answer(parts: _Parts, session: Session, truth: Truth, plan: Plan) -> Tensors:
+    """Fill in parity and scores over all items; return the first item."""
+    reference, task = truth.reference, truth.task
+    collected = _Collected(truth, plan)
+    first: Tensors | None = None
+    for batch in truth.batches:
+        for index in range(len(next(iter(batch.values())))):
+            item = {
+                name: np.ascontiguousarray(values[index : index + 1])
+                for name, values in batch.items()
+            }
+            collected.add(_run(session, item, reference))
+            first = item if first is None else first
+    ours, raw = collected.whole()
+    if first is None:
+        raise ValueError("no items")
+    parts.parity = parity(raw, reference.raw, task.answers.agreement(ours, reference.answers))
+    confidence = plan.timing.confidence
+    parts.scores = task.answers.score(ours, reference.answers, reference.truth, confidence)
+    return first
+
+
+class _Collected:
+    """Decoded answers of all items, raw outputs of those in the sample."""
+
+    def __init__(self, truth: Truth, plan: Plan) -> None:
+        self._items = len(truth.reference.ids)
+        self._kept = set(truth.reference.rows)
+        self._task, self._spec, self._plan = truth.task, truth.spec, plan
+        self._answers: list[Arrays] = []
+        self._raw: list[Arrays] = []
+
+    def add(self, outputs: Arrays) -> None:
+        done = len(self._answers)
+        if done == self._items:
+            raise ValueError(f"more items than the reference's {self._items}")
+        self._plan.progress("answering test items", done, self._items)
+        if done in self._kept:
+            self._raw.append(outputs)
+        self._answers.append(self._task.answers.decode(outputs, self._spec))
+
+    def whole(self) -> tuple[Arrays, Arrays]:
+        if len(self._answers) < self._items:
+            raise ValueError(f"{len(self._answers)} items for the reference's {self._items}")
+        return joined(self._answers), joined(self._raw)
+
+
+def _run(session: Session, item: Tensors, reference: OpenReference) -> Arrays:
+    try:
+        outputs = session.run(item)
+    except Exception as error:
+        raise _BrokenError(f"does not run: {type(error).__name__}: {error}") from error
+    for name, theirs in reference.raw.items():
+        shape = outputs[name].shape if name in outputs else None
+        if shape != (1, *theirs.shape[1:]):
+            raise _BrokenError(
+                f"answers {name} with shape {shape} instead of {(1, *theirs.shape[1:])}"
+            )
+    return {name: outputs[name] for name in reference.raw}
+
+
+def _opener(subject: Subject, sample: Tensors, threads: int) -> Open:
+    """Return what loads an export afresh to run it on one item."""
+
+    @contextmanager
+    def opened() -> Iterator[Call]:
+        with closing(subject.load(threads)) as session:
+            yield functools.partial(session.run, sample)
+
+    return opened
+
+
+def _rival(parts: _Parts, baseline: Subject, sample: Tensors, threads: int) -> Open | None:
+    """Return what loads the baseline, tried once; a reason for `speedup` where that fails."""
+    opener = _opener(baseline, sample, threads)
+    try:
+        with opener() as call:
+            call()
+    except Exception as error:
+        why = f"the baseline {baseline.exported.target} does not run: {error}"
+        parts.refuse(why, "speedup")
+        return None
+    return opener
