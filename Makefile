@@ -55,8 +55,6 @@ run: setup ## run the whole pipeline; PRESET=name first merges presets/name.yaml
 	@if [ -n "$(PRESET)" ]; then $(BIN)/edgepress preset "$(PRESET)" --write; fi
 	@$(BIN)/edgepress params
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
-	@$(BIN)/python -m edgepress.devices.fingerprint data/devices
-	@$(BIN)/python -m edgepress.data.inventory data
 	$(BIN)/dvc repro
 	@$(BIN)/edgepress report
 
@@ -83,9 +81,8 @@ lock: setup ## resolve pyproject.toml anew, keeping every pin that still fits
 		pyproject.toml --output-file requirements.lock
 
 # What the stages make; the DVC cache, the registry and your own data stay.
-MADE := manifest check embeddings selection teacher student slim quantized exported measured registered devices source.json encoder.json
 
 clean: ## remove what a run made and the tools' caches; keeps .venv, the DVC cache and the registry
-	rm -rf $(MADE:%=data/%) metrics reports .edgepress build
+	rm -rf data/manifest data/check data/embeddings data/selection models targets state metrics reports .edgepress build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find edgepress stages flows tests benchmarks -name __pycache__ -type d -exec rm -rf {} +

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from edgepress.errors import UserError, nearest
-from edgepress.params import read_yaml
+from edgepress.params import parse_yaml, read_yaml
 from edgepress.records.record import write_atomically
 from edgepress.sections import BOUNDS, FREE, problems
 
@@ -59,8 +59,8 @@ def merge(text: str, preset: dict[str, Any], where: str) -> str:
     """Return the YAML `text` with the preset's values in place, its comments and order kept.
 
     Mappings are merged key by key; one that names another `method` is replaced as a whole. In the
-    free sections (variants, exporters, targets, bounds by precision) entries may be added, and null
-    removes one.
+    free sections (variants, exporters, budgets, bounds by precision or score) entries may be added,
+    and null removes one.
     """
     yaml = _round_trip()
     tree = yaml.load(text)
@@ -73,7 +73,7 @@ def merge(text: str, preset: dict[str, Any], where: str) -> str:
 def _merge(
     tree: MutableMapping[str, Any], preset: dict[str, Any], path: tuple[str, ...], where: str
 ) -> None:
-    entries = ".".join(path) in (*FREE, BOUNDS)
+    entries = ".".join(path) in (*FREE, *BOUNDS)
     # What is checked key by key later may grow; elsewhere a key that is not there is a slip.
     grows = entries or path[:1] in {(name,) for name in FREE} or "method" in {*tree, *preset}
     if "method" in preset and preset["method"] != tree.get("method"):
@@ -120,9 +120,7 @@ def _in_line(value: Any) -> Any:
 
 
 def _load(text: str) -> dict[str, Any]:
-    import yaml
-
-    return cast(dict[str, Any], yaml.safe_load(text))
+    return cast(dict[str, Any], parse_yaml(text))
 
 
 def _round_trip() -> Any:
@@ -131,6 +129,7 @@ def _round_trip() -> Any:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _null)
     return yaml
 

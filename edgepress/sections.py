@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, cast
 from pydantic import Field
 
 from edgepress.errors import UserError, nearest
-from edgepress.methods import module, names, resolve
+from edgepress.methods import exporter_of, module, resolve
 from edgepress.params import Config, lookup, read_yaml, validate
 from edgepress.records.target import Target
 
@@ -21,11 +22,14 @@ PARAMS = Path("params.yaml")
 
 METHODS: dict[str, str] = {
     "ingest.source": "data.sources",
+    "task": "tasks",
     "embed": "curation.encoders",
     "curate": "curation",
     "train.backbone": "backbones",
+    "train.head": "heads",
     "train.recipe": "training",
     "distill.backbone": "backbones",
+    "distill.head": "heads",
     "distill.recipe": "distillation",
     "slim": "pruning",
 }
@@ -35,37 +39,29 @@ MODELS: dict[str, str] = {
     "ingest": "edgepress.data.ingestion:Rules",
     "check": "edgepress.data.rules:Limits",
     "input": "edgepress.records.inputs:InputSpec",
-    "validate": "edgepress.devices.protocol:Protocol",
-    "gates": "edgepress.devices.gates:Gates",
+    "validate": "edgepress.validation.timing:Timing",
+    "gates": "edgepress.validation.gates:Gates",
     "register": "edgepress.sections:Registry",
 }
 """Key of a section -> module:class of its model; entries of METHODS inside it are left out."""
 
-FREE = ("quantize", "export", "targets")
-"""Sections whose keys are the user's own: variants, exporters in use, targets."""
+FREE = ("quantize", "export", "budgets")
+"""Sections whose keys are the user's own: variants, exporters in use, places with bounds."""
 
-BOUNDS = "gates.min_cosine"
-"""The one mapping below that has a key for each precision."""
+BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
+"""Mappings whose keys are the user's own: precisions, scores."""
 
 SECTIONS = (
     "project",
     "seed",
     *dict.fromkeys(key.split(".")[0] for key in (*METHODS, *MODELS)),
     *FREE,
+    "places",
+    "precisions",
+    "baseline",
 )
 
-
-class Route(Config):
-    """How a target is reached: the words of its key apart, as dvc.yaml needs them, and the rest."""
-
-    runtime: str
-    """The second word of the key."""
-    precision: str
-    """The third word of the key, an entry of the section `quantize`."""
-    export: str
-    """An entry of the section `export`."""
-    baseline: str
-    """A key of `targets`; itself for the baseline."""
+_PROJECT = re.compile(r"[\w.-]+")
 
 
 class Registry(Config):
@@ -73,6 +69,15 @@ class Registry(Config):
 
     tracking_uri: str = Field(min_length=1)
     """MLflow's address, for example sqlite:///mlflow.db; MLFLOW_TRACKING_URI overrides it."""
+
+
+def project_name(value: Any, where: str) -> str:
+    """Return the project's name if the registry can take it, else raise a UserError."""
+    if not isinstance(value, str) or not _PROJECT.fullmatch(value):
+        raise UserError(
+            f"{where}: project: {value!r} may hold letters, digits, _ . - only; choose such a name"
+        )
+    return value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,17 +110,20 @@ def problems(tree: dict[str, Any], where: str) -> list[str]:
 def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
     for key in [*SECTIONS, *(key for key in tree if key not in SECTIONS)]:
         yield partial(_known, tree, str(key), where)
-    if "seed" in tree:
-        yield partial(_seed, tree["seed"], where)
-    for key in MODELS:
+    for key, rule in (("seed", _seed), ("project", project_name)):
         if key in tree:
-            yield partial(_model, tree, key, where)
+            yield partial(rule, tree[key], where)
+    yield from (partial(_model, tree, key, where) for key in MODELS if key in tree)
     for key, room in METHODS.items():
         if key.split(".")[0] in tree:
             yield partial(_method, tree, key, room, where)
-    for section, check in (("quantize", _variant), ("export", _exporter), ("targets", _target)):
-        for key in _entries(tree, section):
-            yield partial(check, tree, key, where)
+    for section, check in (("quantize", _variant), ("export", _exporter), ("budgets", _budget)):
+        yield from (partial(check, tree, str(key), where) for key in _entries(tree, section))
+    if {"places", "precisions", "baseline"} <= set(tree):
+        yield partial(_targets, tree, where)
+    for section in ("train", "distill"):
+        if {section, "input", "task"} <= set(tree):
+            yield partial(_network, tree, section, where)
 
 
 def _entries(tree: dict[str, Any], section: str) -> dict[str, Any]:
@@ -153,9 +161,12 @@ def _method(tree: dict[str, Any], key: str, room: str, where: str) -> None:
 
 def _variant(tree: dict[str, Any], precision: str, where: str) -> None:
     _method(tree, f"quantize.{precision}", "quantization", where)
-    bounds = _entries(tree, "gates").get("min_cosine")
-    if isinstance(bounds, dict) and precision not in bounds:
-        raise UserError(f"{where}: {BOUNDS}: no bound for the precision {precision!r}; add one")
+    for name in ("max_error", "min_agreement"):
+        bounds = _entries(tree, "gates").get(name)
+        if isinstance(bounds, dict) and precision not in bounds:
+            raise UserError(
+                f"{where}: gates.{name}: no bound for the precision {precision!r}; add one"
+            )
 
 
 def _exporter(tree: dict[str, Any], name: str, where: str) -> None:
@@ -166,24 +177,67 @@ def _exporter(tree: dict[str, Any], name: str, where: str) -> None:
     resolve("export", {**raw, "method": name}, where, f"export.{name}")
 
 
-def _target(tree: dict[str, Any], key: str, where: str) -> None:
-    place = f"{where}: targets.{key}"
-    route = validate(Route, tree["targets"][key], where, f"targets.{key}")
+def _budget(tree: dict[str, Any], place: str, where: str) -> None:
+    """Hold a place's bounds, with the default's where it has none of its own."""
+    from edgepress.validation.gates import Budget
+
+    budgets = tree["budgets"]
+    known = ["default", *map(str, tree.get("places") or ())]
+    if place not in known:
+        raise UserError(f"{where}: budgets.{place}: no such place{nearest(place, known)}")
+    if not all(isinstance(each, dict) for each in (budgets.get("default"), budgets[place])):
+        raise UserError(f"{where}: budgets: expected a mapping for {place} and one for default")
+    validate(Budget, {**budgets["default"], **budgets[place]}, where, f"budgets.{place}")
+
+
+def _targets(tree: dict[str, Any], where: str) -> None:
+    """Hold places and precisions: every pair is a target, whose key says what it is."""
+    for key in ("places", "precisions"):
+        value = tree[key]
+        if not isinstance(value, list) or not value or len(set(map(str, value))) < len(value):
+            raise UserError(f"{where}: {key}: expected a list without repeats, got {value!r}")
+    for precision in tree["precisions"]:
+        known = list(map(str, _entries(tree, "quantize")))
+        if str(precision) not in known:
+            hint = nearest(str(precision), known)
+            raise UserError(
+                f"{where}: precisions: {precision!r} is not one of {', '.join(known)}{hint}"
+            )
+    if tree["baseline"] not in tree["precisions"]:
+        raise UserError(f"{where}: baseline: {tree['baseline']!r} is not one of the precisions")
+    for place in tree["places"]:
+        try:
+            target = Target.parse(f"{place}-{tree['baseline']}")
+        except UserError:
+            raise UserError(
+                f"{where}: places: {place!r}: expected device-runtime in lower case, for example "
+                "x86_64-onnxruntime"
+            ) from None
+        exporter = exporter_of(target.runtime, f"{where}: places: {place}")
+        if exporter not in _entries(tree, "export"):
+            raise UserError(
+                f"{where}: export: {exporter} is missing, which {place} needs; add {exporter}: {{}}"
+            )
+
+
+def _network(tree: dict[str, Any], section: str, where: str) -> None:
+    """Build a network once, for two classes: what cannot take the input is refused here."""
+    from edgepress.bundles.network import Blueprint, build
+    from edgepress.records.inputs import InputSpec
+    from edgepress.tasks.task import Task
+
     try:
-        target = Target.parse(key)
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from None
-    for name, word in (("runtime", target.runtime), ("precision", target.precision)):
-        if getattr(route, name) != word:
-            given = getattr(route, name)
-            raise UserError(f"{place}: {name} {given!r} is not the key's own word {word!r}")
-    for name, known in (
-        ("export", _entries(tree, "export")),
-        ("baseline", _entries(tree, "targets")),
-        ("runtime", names("runtimes")),
-        ("precision", _entries(tree, "quantize")),
-    ):
-        word, choices = getattr(route, name), list(map(str, known))
-        if word not in choices:
-            hint = nearest(word, choices)
-            raise UserError(f"{place}: {name} {word!r} is not one of {', '.join(choices)}{hint}")
+        for key in ("input", "task", f"{section}.backbone", f"{section}.head"):
+            if not isinstance(lookup(tree, key, where), dict):
+                return  # Refused by its own rule.
+        spec = validate(InputSpec, tree["input"], where, "input")
+        task = Task.open(tree["task"], ("a", "b"), where)
+        for part, room in (("backbone", "backbones"), ("head", "heads")):
+            resolve(room, tree[section][part], where, f"{section}.{part}")
+    except UserError:
+        return  # Refused by its own rule.
+    backbone = {**tree[section]["backbone"]}
+    if "pretrained" in backbone:
+        backbone["pretrained"] = False
+    outputs = task.learner.outputs(spec)
+    build(Blueprint(backbone, tree[section]["head"], spec, outputs, where, section))

@@ -55,10 +55,9 @@ def repro(stage: str, timeout_s: float) -> Done:
 
 @task(cache_policy=NO_CACHE)
 def prepare() -> None:
-    """Check the whole of params.yaml; write down what this machine and the source's files are."""
+    """Check the whole of params.yaml; write down what code, tools and the user's files are."""
     _command("params", "edgepress.cli", "params")
-    _command("fingerprint", "edgepress.devices.fingerprint", "data/devices")
-    _command("inventory", "edgepress.data.inventory", "data")
+    _command("state", "stages.state")
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=may_pass)

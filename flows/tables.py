@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from edgepress.records.verdict import Verdicts
 
-MEASURED = Path("data/measured")
+JUDGED = Path("targets/judged")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def publish(rows: list[Row]) -> None:
         key="stages", markdown=stages_table(rows), description="What each stage did and took"
     )
     create_table_artifact(
-        key="verdicts", table=verdicts_table(MEASURED), description="What the gates said per target"
+        key="verdicts", table=verdicts_table(JUDGED), description="What the gates said per target"
     )
 
 

@@ -8,38 +8,64 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from edgepress.curation.curate import Means, Source, decided
 from edgepress.curation.engine import Local
 from edgepress.curation.subset import subset
 from edgepress.data.images import ImageSet
+from edgepress.data.rules import Limits
+from edgepress.errors import UserError
 from edgepress.records.selection import Selection
+from stages.places import EMBEDDINGS, MANIFEST, SCRATCH, SELECTION
 from stages.stage import Stage, main
 
-SCRATCH = Path(".edgepress/curate")
+USES = {"curate": "curation"}
+PROCESSOR = "instructions"
+WORK = SCRATCH / "curate"
 
 
 def work(stage: Stage) -> None:
     """Run the method of params.yaml on the training images' embeddings."""
     method = stage.method("curation", "curate")
-    images = ImageSet.open(Path("data/manifest"), "train")
-    shards, ids = subset(Path("data/embeddings"), images.ids, SCRATCH / "train")
-    label = dict(zip(images.ids, images.labels.tolist(), strict=True))
-    classes = np.array([label[name] for name in ids], np.int64)
-    means = Means(SCRATCH / "runs", Local(os.cpu_count() or 1))
+    images = ImageSet.open(MANIFEST, "train")
+    shards, ids = subset(EMBEDDINGS, images.ids, WORK / "train")
+    stratum = dict(zip(images.ids, images.strata.tolist(), strict=True))
+    classes = np.array([stratum[name] for name in ids], np.int64)
+    means = Means(WORK / "runs", Local(os.cpu_count() or 1))
     with (
         decided(method, Source(shards, stage.seed, classes), means) as found,
-        stage.output("data/selection") as folder,
+        stage.output(SELECTION) as folder,
     ):
         selection = found.save(folder)
         kept = classes[selection.kept(folder)]
-    per_class = np.bincount(kept, minlength=len(images.classes)).tolist()
+        counts = np.bincount(kept[kept >= 0], minlength=len(images.classes)).tolist()
+        per_class = dict(zip(images.classes, counts, strict=True))
+        _refuse_lost(stage, per_class, classes)
     stage.metrics(**_numbers(selection))
-    stage.metrics(kept_per_class=dict(zip(images.classes, per_class, strict=True)))
-    shutil.rmtree(SCRATCH, ignore_errors=True)
+    stage.metrics(kept_per_class=per_class)
+    shutil.rmtree(WORK, ignore_errors=True)
+
+
+def _refuse_lost(stage: Stage, kept: dict[str, int], classes: npt.NDArray[np.int64]) -> None:
+    """Hold `check.min_per_class` again: curation must not take what the check demanded."""
+    least = stage.section(Limits, "check").min_per_class.train
+    before = np.bincount(classes[classes >= 0], minlength=len(kept)).tolist()
+    lost = {
+        name: count
+        for (name, count), had in zip(kept.items(), before, strict=True)
+        if had >= least > count
+    }
+    if lost:
+        name, count = min(lost.items(), key=lambda pair: pair[1])
+        raise UserError(
+            f"curate: {count} images of class {name!r} would be kept, check.min_per_class.train "
+            f"asks for {least}"
+            + f" ({len(lost)} classes in all)" * (len(lost) > 1)
+            + f"; set curate.class_floor: {least} or raise curate.keep"
+        )
 
 
 def _numbers(selection: Selection) -> dict[str, int | float]:

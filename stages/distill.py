@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
-from edgepress.backbones import bundle
+from edgepress.bundles import bundle
 from edgepress.distillation.teacher import Teacher
 from edgepress.errors import UserError
-from edgepress.training.loop import Job
 from stages import models
+from stages.places import SCRATCH, SELECTION, STUDENT, TEACHER
 from stages.stage import Stage, main
 
-TEACHER = Path("data/teacher")
+USES = {
+    "task": "tasks:labels tasks:answers tasks:training",
+    "train.backbone": "backbones",
+    "train.head": "heads",
+    "distill.backbone": "backbones",
+    "distill.head": "heads",
+    "distill.recipe": "distillation",
+}
+
+PROCESSOR = "instructions"
 
 
 def work(stage: Stage) -> None:
-    """Read the teacher and the kept images, train the student, write data/student."""
-    backbone = stage.method("backbones", "distill.backbone")
+    """Read the teacher and the kept images, train the student, write it."""
     recipe = stage.method("distillation", "distill.recipe")
     splits = models.read_splits(stage)
     record, network = bundle.load(TEACHER)
-    if record.classes != splits.classes or record.input != splits.train.spec:
-        raise UserError(f"{TEACHER}: has other classes or another input than params.yaml; train")
-    teacher = Teacher(network, record.weights_sha256, models.STATE / "teacher")
-    torch.manual_seed(stage.seed)
-    student = backbone(splits.train.spec.channels, len(splits.classes))
+    made_for = (record.task, record.classes, record.input)
+    if made_for != (splits.task.entry, splits.task.classes, splits.train.spec):
+        raise UserError(
+            f"{TEACHER}: is for another task, classes or input than params.yaml; run train again"
+        )
+    teacher = Teacher(network, record.weights_sha256, SCRATCH / "teacher")
+    student = models.fresh(stage, "distill", splits)
     checkpoint = models.open_checkpoint(
         stage, "distill", splits.train.digest(), record.weights_sha256
     )
     with models.progress(stage) as progress:
-        job = Job(student, splits.train, splits.val, stage.seed, checkpoint, progress)
-        history = recipe(job, teacher)
-    draft = bundle.Draft(
-        backbone=stage.raw("distill.backbone"),
-        classes=splits.classes,
-        input=splits.train.spec,
-        lineage=models.lineage(stage, teacher=TEACHER, selection=models.SELECTION),
-    )
-    models.deliver(stage, "data/student", student, draft, models.Outcome(splits, history))
+        history = recipe(models.job(stage, student, splits, checkpoint, progress), teacher)
+    draft = models.draft(stage, "distill", splits.task, teacher=TEACHER, selection=SELECTION)
+    models.deliver(stage, STUDENT, student, draft, models.Outcome(splits, history))
     checkpoint.clear()
 
 

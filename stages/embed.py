@@ -11,20 +11,25 @@ from edgepress.data.images import ImageSet
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.inputs import InputSpec
 from stages import models
+from stages.places import EMBEDDINGS, MANIFEST
 from stages.stage import Stage, main
+
+USES = {"embed": "curation.encoders", "task": "tasks:labels"}
+FILES = "embed"
+PROCESSOR = "instructions"
 
 
 def work(stage: Stage) -> None:
     """Encode every usable training image and write data/embeddings."""
     method = stage.method("curation.encoders", "embed")
-    images = ImageSet.open(models.MANIFEST, "train")
+    images = ImageSet.open(MANIFEST, "train")
     spec = stage.section(InputSpec, "input")
     inputs = hashlib.sha256("\n".join(images.sha256).encode()).hexdigest()
     checkpoint = models.open_checkpoint(stage, "embed", inputs, spec.model_dump_json())
     encoder: Encoder = method(Request(images, spec, stage.seed, checkpoint))
     settings = json.dumps({"embed": stage.raw("embed"), "seed": stage.seed}, sort_keys=True)
     shaped = hashlib.sha256(settings.encode())
-    with stage.output("data/embeddings") as folder:
+    with stage.output(EMBEDDINGS) as folder:
         if isinstance(encoder, NetworkEncoder):
             saved = encoder.save(folder, stage.raw("embed"))
             shaped.update(saved.weights_sha256.encode())

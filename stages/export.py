@@ -1,60 +1,101 @@
-"""Write one target's model in its own format: `python -m stages.export x86_64-onnxruntime-int8`."""
+"""Write one target's model in its own format: `python -m stages.export x86_64-onnxruntime-int8`.
+
+A network that the target's toolchain cannot write is a result, not an error: it is recorded, and
+the other targets go on.
+"""
 
 from __future__ import annotations
 
+import shutil
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from edgepress.backbones import bundle
-from edgepress.errors import UserError, nearest
-from edgepress.export.job import ExportJob, read_calibration
-from edgepress.methods import Method, names, resolve
-from edgepress.params import lookup
+from edgepress.bundles import bundle
+from edgepress.errors import UserError
+from edgepress.export.calibration import CalibrationImages
+from edgepress.export.job import ExportJob, NotExportedError, converting
+from edgepress.export.trial import run_once
+from edgepress.methods import Method, exporter_of, resolve
 from edgepress.records.exported import Exported
+from edgepress.records.not_exported import NotExported
 from edgepress.records.quantized import BUNDLE, CALIBRATION, Quantized
+from edgepress.records.record import sha256_folder
 from edgepress.records.target import Target
-from stages.stage import PARAMS, Stage, main
+from edgepress.tasks.task import Task
+from stages.places import EXPORTED, PARAMS, QUANTIZED
+from stages.stage import Stage, main
 
-QUANTIZED = Path("data/quantized")
+USES = {
+    "task": "tasks:labels tasks:answers tasks:training",
+    "distill.backbone": "backbones",
+    "distill.head": "heads",
+}
+SETTINGS = ("export.{exporter}",)
+MODULES = ("edgepress.export.{exporter}", "edgepress.runtimes.{runtime}")
+
+PROCESSOR = "instructions"
 
 
 def work(stage: Stage) -> None:
-    """Read data/quantized/<precision>, write data/exported/<target>."""
+    """Read one precision of the network, write it for one target."""
     target = Target.parse(str(stage.key))
     exporter = _exporter(stage, target)
+    job_in = _read(target)
+    with stage.output(EXPORTED / str(target)) as out:
+        out.mkdir()
+        job = job_in(out)
+        try:
+            with converting(exporter.name):
+                exported: Exported = exporter(job)
+                run_once(out, exported)
+        except NotExportedError as error:
+            _record(job, str(error))
+            sys.stderr.write(f"{stage.title}: not exported: {error}\n")
+            stage.metrics(exported=0)
+            return
+    stage.metrics(exported=1, size_bytes=exported.size_bytes, files=len(exported.files))
+
+
+def _record(job: ExportJob, reason: str) -> None:
+    """Leave nothing of a half-written export but the reason."""
+    shutil.rmtree(job.out)
+    job.out.mkdir()
+    record = NotExported(
+        target=job.target, reason=reason, bundle_sha256=job.quantized.bundle_sha256
+    )
+    record.write(job.out)
+
+
+def _read(target: Target) -> Callable[[Path], ExportJob]:
+    """Read what an export is made from; folders that changed since quantize are UserErrors."""
     source = QUANTIZED / target.precision
     quantized = Quantized.read(source)
+    for name, expected in (
+        (BUNDLE, quantized.bundle_sha256),
+        (CALIBRATION, quantized.calibration_sha256),
+    ):
+        if expected is not None and sha256_folder(source / name) != expected:
+            raise UserError(
+                f"{source / name}: changed since quantize@{target.precision}; run it again"
+            )
     record, network = bundle.load(source / BUNDLE)
-    images = None
-    if quantized.calibration_sha256 is not None:
-        images = read_calibration(source / CALIBRATION)
-    with stage.output(f"data/exported/{target}") as out:
-        out.mkdir()
-        job = ExportJob(target, quantized, network, record, images, out)
-        exported: Exported = exporter(job)
-    stage.metrics(size_bytes=exported.size_bytes, files=len(exported.files))
+    task = Task.open(record.task, record.classes, str(source))
+    calibrated = quantized.calibration_sha256 is not None
+    images = CalibrationImages.open(source / CALIBRATION) if calibrated else None
+    outputs = task.answers.outputs(record.input)
+    model = task.learner.deployed(network).eval()
+    return partial(ExportJob, target, quantized, model, record, outputs, images)
 
 
 def _exporter(stage: Stage, target: Target) -> Method:
     """Resolve the target's exporter with its options; the method's name is the section's key."""
-    place = f"targets.{target}"
-    # A target's key holds no dot, so it can be looked up beside the options it names.
-    name = lookup(stage.raw("targets"), f"{target}.export", f"{PARAMS}: targets")
-    known = names("export")
-    if name not in known:
-        raise UserError(
-            f"{PARAMS}: {place}.export: {name!r} is not one of {', '.join(known)}"
-            f"{nearest(str(name), known)}"
-        )
-    runtimes = names("runtimes")
-    if target.runtime not in runtimes:
-        raise UserError(
-            f"{PARAMS}: {place}: runtime {target.runtime!r} is not one of {', '.join(runtimes)}"
-            f"{nearest(target.runtime, runtimes)}"
-        )
-    options: Any = stage.raw(f"export.{name}")
-    if isinstance(options, dict):
-        options = {**options, "method": name}
+    name = exporter_of(target.runtime, f"{PARAMS}: places: {target}")
+    section = stage.raw(f"export.{name}")
+    if not isinstance(section, dict):
+        raise UserError(f"{PARAMS}: export.{name}: expected a mapping, got {section!r}")
+    options = {**section, "method": name}
     return resolve("export", options, str(PARAMS), f"export.{name}")
 
 

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, TypeVar
 
 from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
 from edgepress.records.bundle import WEIGHTS, Bundle
 from edgepress.records.exported import Exported
+from edgepress.records.history import History
 from edgepress.records.manifest import Manifest
 from edgepress.records.measurement import Measurement
+from edgepress.records.not_exported import NotExported
+from edgepress.records.record import Record
 from edgepress.records.selection import Selection
 from edgepress.records.target import Target
 from edgepress.records.verdict import Verdicts
 from edgepress.report.examples import curation
-from edgepress.report.run import Curation, Data, Epoch, Model, Run, StageRun, TargetRun
+from edgepress.report.run import Curation, Data, Model, Run, StageRun, TargetRun
 from stages import lineage
+from stages.places import (
+    EXPORTED,
+    JUDGED,
+    MANIFEST,
+    MEASURED,
+    METRICS,
+    SELECTION,
+    SLIM,
+    STUDENT,
+    TEACHER,
+)
 from stages.stage import Stage
+from stages.targets import keys
 
-MANIFEST = Path("data/manifest")
-SELECTION = Path("data/selection")
-METRICS = Path("metrics")
-CHAIN = {"teacher": "train", "student": "distill", "slim": "slim"}
-"""Folder of data/ that holds a model -> the stage that writes it."""
+R = TypeVar("R", bound=Record)
+
+CHAIN = {TEACHER: "train", STUDENT: "distill", SLIM: "slim"}
+"""Folder that holds a model -> the stage that writes it."""
 _LINE = ("ingest", "check", "embed", "curate", "train", "distill", "slim")
-_HISTORY = TypeAdapter(tuple[Epoch, ...])
 
 
 def gather(stage: Stage) -> Run:
@@ -43,8 +54,12 @@ def gather(stage: Stage) -> Run:
         )
         if there is None
     ]
-    missing = sorted(set(CHAIN) - {model.name for model in models})
-    absent += [f"Model {name}: the {CHAIN[name]} stage has not run" for name in missing]
+    there = {model.name for model in models}
+    absent += [
+        f"Model {folder.name}: the {stage} stage has not run"
+        for folder, stage in sorted(CHAIN.items())
+        if folder.name not in there
+    ]
     unmeasured = [target.key for target in targets if target.measurement is None]
     if unmeasured:
         absent.append(f"Measurements: validate has not run for {', '.join(unmeasured)}")
@@ -64,8 +79,9 @@ def read_data() -> Data | None:
     if not (MANIFEST / Manifest.file_name).exists():
         return None
     manifest = Manifest.read(MANIFEST)
-    splits = {str(split): sum(counts.values()) for split, counts in manifest.counts.items()}
-    return Data(manifest.classes, splits, manifest.quarantined)
+    splits = {str(split): count for split, count in manifest.items.items()}
+    task = str(manifest.task.get("method"))
+    return Data(task, manifest.classes, splits, manifest.quarantined)
 
 
 def read_curation() -> Curation | None:
@@ -74,7 +90,7 @@ def read_curation() -> Curation | None:
         return None
     selection = Selection.read(SELECTION)
     images = ImageSet.open(MANIFEST, "train")
-    names = (images.classes[label] for label in images.labels)
+    names = (images.classes[index] if index >= 0 else "none" for index in images.strata)
     labels = dict(zip(images.ids, names, strict=True))
     return curation(selection, selection.table(SELECTION), labels)
 
@@ -82,17 +98,16 @@ def read_curation() -> Curation | None:
 def read_models() -> tuple[Model, ...]:
     """Read the Bundles of the chain that are there, with their histories and metrics."""
     found = []
-    for name, made_by in CHAIN.items():
-        folder = Path("data") / name
+    for folder, made_by in CHAIN.items():
         if not (folder / Bundle.file_name).exists():
             continue
         weights = folder / WEIGHTS
         found.append(
             Model(
-                name=name,
+                name=folder.name,
                 bundle=Bundle.read(folder),
-                history=_history(folder / "history.json"),
-                accuracy=read_metrics(made_by).get("test_accuracy"),
+                history=_history(folder),
+                scores=read_metrics(made_by).get("scores", {}).get("test", {}),
                 size_bytes=weights.stat().st_size if weights.exists() else None,
             )
         )
@@ -101,8 +116,8 @@ def read_models() -> tuple[Model, ...]:
 
 def read_targets(stage: Stage) -> tuple[TargetRun, ...]:
     """Read what there is of the targets that params.yaml names, in its order; no others."""
-    section: dict[str, Any] = stage.raw("targets")
-    return tuple(_target(key, entry) for key, entry in section.items())
+    baseline = str(stage.raw("baseline"))
+    return tuple(_target(key, baseline) for key in keys(stage.tree))
 
 
 def read_metrics(name: str) -> dict[str, Any]:
@@ -131,8 +146,8 @@ def stage_runs(targets: tuple[TargetRun, ...]) -> tuple[StageRun, ...]:
         for target in targets
     ]
     runs += [_stage_run("validate", target.key, (f"export@{target.key}",)) for target in targets]
-    report = StageRun("report", after=tuple(f"validate@{target.key}" for target in targets))
-    return (*runs, report, StageRun("register", after=("report",)))
+    runs.append(_stage_run("judge", None, tuple(f"validate@{t.key}" for t in targets)))
+    return (*runs, StageRun("report", after=("judge",)), StageRun("register", after=("report",)))
 
 
 def _stage_run(name: str, key: str | None, after: tuple[str, ...]) -> StageRun:
@@ -140,23 +155,23 @@ def _stage_run(name: str, key: str | None, after: tuple[str, ...]) -> StageRun:
     return StageRun(name, key, cost.get("seconds"), cost.get("peak_memory_mb"), after)
 
 
-def _target(key: str, entry: Any) -> TargetRun:
-    exported, measured = Path("data/exported") / key, Path("data/measured") / key
+def _target(key: str, baseline: str) -> TargetRun:
+    exported, measured, judged = (folder / key for folder in (EXPORTED, MEASURED, JUDGED))
+    target = Target.parse(key)
     return TargetRun(
-        target=Target.parse(key),
-        exported=Exported.read(exported) if (exported / Exported.file_name).exists() else None,
-        measurement=(
-            Measurement.read(measured) if (measured / Measurement.file_name).exists() else None
-        ),
-        verdicts=Verdicts.read(measured) if (measured / Verdicts.file_name).exists() else None,
-        baseline=entry.get("baseline") if isinstance(entry, dict) else None,
+        target=target,
+        exported=_read(Exported, exported),
+        not_exported=_read(NotExported, exported),
+        measurement=_read(Measurement, measured),
+        verdicts=_read(Verdicts, judged),
+        baseline=str(target.model_copy(update={"precision": baseline})),
     )
 
 
-def _history(path: Path) -> tuple[Epoch, ...]:
-    if not path.exists():
-        return ()
-    try:
-        return _HISTORY.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(f"{path}: {error.errors()[0]['msg']}; run its stage again") from None
+def _read(record: type[R], folder: Path) -> R | None:
+    return record.read(folder) if (folder / record.file_name).exists() else None
+
+
+def _history(folder: Path) -> tuple[dict[str, float], ...]:
+    found = _read(History, folder)
+    return () if found is None else found.epochs

@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Labelling, Rules, build_manifest
 from edgepress.params import validate
-from stages.stage import PARAMS, Stage, main
+from stages.places import MANIFEST, PARAMS
+from stages.stage import Stage, main
+
+USES = {"ingest.source": "data.sources", "task": "tasks:labels"}
+FILES = "ingest.source"
 
 
 def work(stage: Stage) -> None:
@@ -21,15 +25,17 @@ def work(stage: Stage) -> None:
     source = stage.method("data.sources", "ingest.source")
     raw = {key: value for key, value in stage.raw("ingest").items() if key != "source"}
     rules = validate(Rules, raw, str(PARAMS), "ingest")
-    with stage.output("data/manifest") as folder:
+    with stage.output(MANIFEST) as folder:
         listing = source(folder)
+        task = stage.task(listing.classes)
         with _counter() as seen:
-            manifest = build_manifest(listing, folder, rules, seen)
+            labelling = Labelling(task.entry, task.labels)
+            manifest = build_manifest(listing, folder, rules, labelling, seen)
     stage.metrics(
         images=manifest.usable,
         quarantined=sum(manifest.quarantined.values()),
         reasons=manifest.quarantined,
-        splits={split: sum(per.values()) for split, per in manifest.counts.items()},
+        splits={str(split): count for split, count in manifest.items.items()},
         classes={str(split): per for split, per in manifest.counts.items()},
     )
 

@@ -14,9 +14,8 @@ from typing import Any
 from edgepress.params import read_yaml
 from edgepress.records.record import sha256_file
 from edgepress.report.run import Provenance
-from stages.stage import PARAMS, Stage
-
-LOCK = Path("dvc.lock")
+from stages.places import LOCK, PARAMS
+from stages.stage import Stage
 
 
 def provenance(stage: Stage) -> Provenance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,21 +12,22 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edgepress.backbones import bundle
-from edgepress.backbones.counting import parameters
+from edgepress.bundles import bundle
+from edgepress.bundles.network import Blueprint, Network, build
 from edgepress.data.images import ImageSet
 from edgepress.records.bundle import WEIGHTS
+from edgepress.records.history import History
 from edgepress.records.inputs import InputSpec
-from edgepress.records.record import sha256_folder, write_atomically
+from edgepress.records.manifest import Manifest
+from edgepress.records.measurement import Score
+from edgepress.records.record import sha256_folder
 from edgepress.records.selection import Selection
+from edgepress.tasks.task import Task
 from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint, run_key
 from edgepress.training.examples import Examples
+from stages.places import MANIFEST, PARAMS, SCRATCH, SELECTION
 from stages.stage import Stage
-
-MANIFEST = Path("data/manifest")
-SELECTION = Path("data/selection")
-STATE = Path(".edgepress")
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,21 @@ class Splits:
     train: Examples
     val: Examples
     test: Examples
-    classes: tuple[str, ...]
+    task: Task
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trained network was judged on, and its learning curve."""
+
+    splits: Splits
+    history: list[dict[str, float]]
 
 
 def read_splits(stage: Stage) -> Splits:
-    """Decode the images that models are trained, watched and judged on."""
+    """Decode the images and labels that models are trained, watched and judged on."""
     spec = stage.section(InputSpec, "input")
+    task = stage.task(Manifest.read(MANIFEST).classes)
     kept = Selection.read(SELECTION).kept_ids(SELECTION)
     sets = {
         "train": ImageSet.open(MANIFEST, "train", kept),
@@ -48,16 +59,39 @@ def read_splits(stage: Stage) -> Splits:
         "test": ImageSet.open(MANIFEST, "test"),
     }
     decoded = {
-        name: Examples(images.pixels(spec), images.labels, spec) for name, images in sets.items()
+        name: Examples(images.pixels(spec), images.truth(task.labels, spec), spec)
+        for name, images in sets.items()
     }
-    return Splits(**decoded, classes=sets["train"].classes)
+    return Splits(**decoded, task=task)
+
+
+def fresh(stage: Stage, section: str, splits: Splits) -> Network:
+    """Return the network of a section of params.yaml with weights of the run's seed."""
+    torch.manual_seed(stage.seed)
+    spec = splits.train.spec
+    outputs = splits.task.learner.outputs(spec)
+    entries = (stage.raw(f"{section}.backbone"), stage.raw(f"{section}.head"))
+    return build(Blueprint(*entries, spec, outputs, str(PARAMS), section))
+
+
+def job(
+    stage: Stage,
+    network: nn.Module,
+    splits: Splits,
+    checkpoint: Checkpoint,
+    progress: Callable[[int, int], None],
+) -> loop.Job:
+    """Return what the methods that train are given."""
+    seed, task = stage.seed, splits.task
+    return loop.Job(network, splits.train, splits.val, seed, task, checkpoint, progress)
 
 
 def open_checkpoint(stage: Stage, section: str, *inputs: str) -> Checkpoint:
     """Return the checkpoint of this stage for exactly these inputs, parameters and code."""
-    settings = json.dumps(stage.raw(section), sort_keys=True)
-    key = run_key(stage.title, settings, str(stage.seed), *inputs)
-    return Checkpoint(STATE / "checkpoints" / f"{stage.title}-{key}")
+    settings = json.dumps([stage.raw(section), stage.raw("task")], sort_keys=True)
+    code = stage.execution().digest
+    key = run_key(stage.title, settings, str(stage.seed), code, *inputs)
+    return Checkpoint(SCRATCH / "checkpoints" / f"{stage.title}-{key}")
 
 
 @contextmanager
@@ -73,38 +107,55 @@ def progress(stage: Stage) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def draft(stage: Stage, section: str, task: Task, **inputs: Path) -> bundle.Draft:
+    """Return a Bundle's draft: the entries of `section`, and what it is made from."""
+    hashes = {name: sha256_folder(path) for name, path in inputs.items()}
+    return bundle.Draft(
+        task=task,
+        backbone=stage.raw(f"{section}.backbone"),
+        head=stage.raw(f"{section}.head"),
+        input=stage.section(InputSpec, "input"),
+        lineage={"stage": stage.title, "seed": str(stage.seed), **hashes},
+    )
+
+
 def deliver(
-    stage: Stage, path: str, network: nn.Module, draft: bundle.Draft, outcome: Outcome
+    stage: Stage, path: Path, network: nn.Module, draft: bundle.Draft, outcome: Outcome
 ) -> None:
     """Write the Bundle and its learning curve, and record what the model is and how good."""
     splits, history = outcome.splits, outcome.history
-    answers = {name: loop.accuracy(network, getattr(splits, name)) for name in ("val", "test")}
+    found = {
+        name: loop.scores(network, getattr(splits, name), splits.task) for name in ("val", "test")
+    }
     network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with stage.output(path) as folder:
         record = bundle.save(folder, network, draft)
-        write_atomically(folder / "history.json", json.dumps(history, indent=1) + "\n")
+        History(epochs=tuple(history)).write(folder)
         size = (folder / WEIGHTS).stat().st_size
+    warn_collapsed(stage.title, found["test"])
     stage.metrics(
-        parameters=parameters(network),
+        parameters=record.parameters,
         macs=record.macs,
         size_bytes=size,
-        val_accuracy=round(answers["val"], 6),
-        test_accuracy=round(answers["test"], 6),
+        scores={name: figures(scores) for name, scores in found.items()},
         train_images=len(splits.train),
         test_images=len(splits.test),
         epochs=len(history),
     )
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a trained network was judged on, and its learning curve."""
-
-    splits: Splits
-    history: list[dict[str, float]]
+def figures(scores: tuple[Score, ...]) -> dict[str, float]:
+    """Return the scores of the whole, not of single classes, by name."""
+    return {score.name: round(score.value.value, 6) for score in scores if score.of is None}
 
 
-def lineage(stage: Stage, **inputs: Path) -> dict[str, str]:
-    """Return what a model was made from: stage, seed, and the sha256 of each input folder."""
-    hashes = {name: sha256_folder(path) for name, path in inputs.items()}
-    return {"stage": stage.title, "seed": str(stage.seed), **hashes}
+def warn_collapsed(title: str, scores: tuple[Score, ...]) -> None:
+    """Say so where a network is no better than an answer that looks at no item."""
+    for score in scores:
+        if score.constant is not None and score.value.low <= score.constant:
+            sys.stderr.write(
+                f"{title}: warning: collapsed: {score.name} {score.value.value:.4g} is not "
+                f"measurably above {score.constant:.4g}, what one answer for every item has; lower "
+                "learning_rate, train longer, or look at the labels\n"
+            )
+            return

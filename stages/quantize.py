@@ -2,68 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from edgepress.backbones import bundle
+from edgepress.bundles import bundle
+from edgepress.bundles.network import named
 from edgepress.data.images import ImageSet
 from edgepress.methods import Method
 from edgepress.quantization.job import Quantization, QuantizeJob
 from edgepress.records.inputs import InputSpec
 from edgepress.records.quantized import BUNDLE, CALIBRATION, REFERENCE, Quantized
-from edgepress.records.record import sha256_file, sha256_folder
+from edgepress.records.record import sha256_folder
+from edgepress.records.reference import OpenReference, Reference, sampled
 from edgepress.records.selection import Selection
+from edgepress.records.tensors import Arrays
+from edgepress.tasks.task import Task, item, joined
+from stages.places import MANIFEST, QUANTIZED, SELECTION, SLIM
 from stages.stage import Stage, main
 
-MANIFEST = Path("data/manifest")
-SELECTION = Path("data/selection")
-SLIM = Path("data/slim")
+USES = {
+    "task": "tasks:labels tasks:answers tasks:training",
+    "distill.backbone": "backbones",
+    "distill.head": "heads",
+    "quantize.{key}": "quantization",
+}
+PROCESSOR = "instructions"
 BATCH = 64
 
 
 def work(stage: Stage) -> None:
-    """Read data/slim and the kept training images, write data/quantized/<precision>."""
+    """Read the slimmed network and the kept training images, write one precision of it."""
     method = stage.method("quantization", f"quantize.{stage.key}")
     record, network = bundle.load(SLIM)
+    task = Task.open(record.task, record.classes, str(SLIM))
     kept = Selection.read(SELECTION).kept_ids(SELECTION)
     images = ImageSet.open(MANIFEST, "train", kept)
-    job = QuantizeJob(network, record, images, stage.seed)
-    result: Quantization = method(job)
+    result: Quantization = method(QuantizeJob(network, record, images, stage.seed))
     draft = bundle.Draft(
+        task=task,
         backbone=record.backbone,
-        classes=record.classes,
+        head=record.head,
         input=record.input,
         surgery=(*record.surgery, *result.surgery),
         lineage={"stage": stage.title, "seed": str(stage.seed), "slim": sha256_folder(SLIM)},
     )
     test = ImageSet.open(MANIFEST, "test")
-    logits = answers(result.network, test, record.input)
-    with stage.output(f"data/quantized/{stage.key}") as folder:
+    with stage.output(QUANTIZED / str(stage.key)) as folder:
         saved = bundle.save(folder / BUNDLE, result.network, draft)
         if result.calibration is not None:
             result.calibration.write(folder / CALIBRATION)
-        np.savez(
-            folder / REFERENCE, allow_pickle=False, ids=test.ids, labels=test.labels, logits=logits
-        )
+        held = refer(result.network, test, task, record.input)
+        Reference.create(folder / REFERENCE, held)
         _describe(stage, method, result, folder).write(folder)
+    scores = task.answers.score(held.answers, None, held.truth, 0.95)
     stage.metrics(
         parameters=saved.parameters,
         macs=saved.macs,
-        calibration_images=0 if result.calibration is None else len(result.calibration.ids),
+        calibration_images=0 if result.calibration is None else len(result.calibration.images),
         test_images=len(test),
-        test_accuracy=round(float((logits.argmax(1) == test.labels).mean()), 6),
+        scores={score.name: round(score.value.value, 6) for score in scores if score.of is None},
     )
 
 
-def answers(network: nn.Module, images: ImageSet, spec: InputSpec) -> npt.NDArray[np.float32]:
-    """Return the network's logits, float32 [N, classes], holding one batch of pixels at a time."""
-    with torch.inference_mode():
-        batches = [network(torch.from_numpy(b)).numpy() for b in images.batches(spec, BATCH)]
-    return np.concatenate(batches)
+def refer(network: nn.Module, images: ImageSet, task: Task, spec: InputSpec) -> OpenReference:
+    """Answer every test image, holding one batch of pixels and outputs at a time."""
+    deployed = task.learner.deployed(network).eval()
+    outputs = task.answers.outputs(spec)
+    names = tuple(output.name for output in outputs)
+    rows = sampled(images.ids, outputs)
+    answers: list[Arrays] = []
+    raw: list[Arrays] = []
+    done = 0
+    for batch in images.batches(spec, BATCH):
+        with torch.inference_mode():
+            found = named(deployed(torch.from_numpy(batch)), names)
+        held = {name: values.numpy() for name, values in found.items()}
+        answers.append(task.answers.decode(held, spec))
+        raw += _kept(held, rows, done, len(batch))
+        done += len(batch)
+    truth = images.truth(task.labels, spec)
+    return OpenReference(tuple(images.ids), truth, joined(answers), rows, joined(raw), "")
+
+
+def _kept(held: Arrays, rows: Sequence[int], start: int, count: int) -> list[Arrays]:
+    wanted = (row - start for row in rows if start <= row < start + count)
+    return [item(held, place) for place in wanted]
 
 
 def _describe(stage: Stage, method: Method, result: Quantization, folder: Path) -> Quantized:
@@ -74,7 +100,7 @@ def _describe(stage: Stage, method: Method, result: Quantization, folder: Path) 
         recipe=result.recipe,
         bundle_sha256=sha256_folder(folder / BUNDLE),
         calibration_sha256=sha256_folder(folder / CALIBRATION) if calibrated else None,
-        reference_sha256=sha256_file(folder / REFERENCE),
+        reference_sha256=sha256_folder(folder / REFERENCE),
     )
 
 

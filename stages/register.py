@@ -6,23 +6,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 
 from edgepress.errors import UserError
 from edgepress.records.manifest import Manifest
-from edgepress.records.record import write_atomically
+from edgepress.records.registered import Registered, Registration
 from edgepress.sections import Registry
-from stages.gather import MANIFEST, gather
+from edgepress.validation.gates import Gates
+from stages.gather import gather
 from stages.lineage import Lock
+from stages.places import MANIFEST, METRICS, REGISTERED
+from stages.progress import lines
 from stages.releases import releases, stage_logs
 from stages.stage import Stage, main
 from stages.tracking import Store
 
 
 def work(stage: Stage) -> None:
-    """Log the run's stages, register what was measured, write data/registered."""
+    """Log the run's stages, register what was measured, write what the registry holds."""
     run, lock = gather(stage), Lock.read()
     logs, offers = stage_logs(run, lock), releases(run, lock)
     store = open_store(stage)
@@ -31,27 +33,35 @@ def work(stage: Stage) -> None:
     tags = {"git.commit": run.provenance.commit or "none", "git.dirty": dirty}
     runs = store.log_stages(hashlib.sha256(digests.encode()).hexdigest(), logs, tags)
     data = Manifest.read(MANIFEST).table_sha256[:32]
+    margin = stage.section(Gates, "gates").max_drop
     answers = {}
-    for offer in offers:
-        run_id = runs.get(f"validate@{offer.key}")
-        if run_id is None:
-            raise UserError(f"metrics/validate-{offer.key}.json: file not found; validate it again")
-        store.log_dataset(run_id, data, str(MANIFEST))
-        answers[offer.key] = (offer, store.register(offer, run_id, data))
-    with stage.output("data/registered") as folder:
-        held = {
-            key: {
-                "name": answer.name,
-                "version": answer.version,
-                "model_id": answer.model_id,
-                "outcome": offer.outcome,
-                "aliases": dict(answer.aliases),
-                "audit": list(answer.audit),
+    with lines(stage.title) as progress:
+        for place, offer in enumerate(offers):
+            progress("registering targets", place, len(offers))
+            run_id = runs.get(f"validate@{offer.key}")
+            if run_id is None:
+                path = METRICS / f"validate-{offer.key}.json"
+                raise UserError(f"{path}: file not found; validate it again")
+            store.log_dataset(run_id, data, str(MANIFEST))
+            answers[offer.key] = (offer, store.register(offer, run_id, data, margin))
+    with stage.output(REGISTERED) as folder:
+        Registered(
+            targets={
+                key: Registration(
+                    name=answer.name,
+                    version=answer.version,
+                    model_id=answer.model_id,
+                    outcome=offer.outcome,
+                    held_back=answer.held_back,
+                    aliases=dict(answer.aliases),
+                    audit=tuple(dict(move) for move in answer.audit),
+                )
+                for key, (offer, answer) in answers.items()
             }
-            for key, (offer, answer) in answers.items()
-        }
-        text = json.dumps({"schema_version": 1, "targets": held}, indent=2)
-        write_atomically(folder / "registered.json", text + "\n")
+        ).write(folder)
+    for key, (_, answer) in answers.items():
+        if answer.held_back:
+            sys.stderr.write(f"{stage.title}: {key} stays candidate: {answer.held_back}\n")
     stage.metrics(
         registered=len(answers),
         created=sum(answer.created for _, answer in answers.values()),

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgepress.errors import UserError
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Interval, Measurement
 from edgepress.records.record import sha256_file, sha256_folder
 from edgepress.records.verdict import Outcome, Verdicts
 from edgepress.report.cards import card
-from edgepress.report.run import Epoch, Run, TargetRun
+from edgepress.report.run import Run, TargetRun
+from edgepress.validation.promotion import Standing
 from stages.gather import CHAIN, read_metrics
 from stages.lineage import Lock
+from stages.places import EXPORTED, MEASURED
 
 Curve = tuple[tuple[int, float], ...]
 
@@ -56,11 +59,14 @@ class Release:
     outcome: Outcome
     reasons: str
     """Why it did not pass, empty if it did."""
+    standing: Standing | None
+    """Its gated score, to be compared with the champion's."""
 
 
 def stage_logs(run: Run, lock: Lock) -> list[StageLog]:
     """Return a log of every execution that left metrics."""
-    histories = {CHAIN[model.name]: model.history for model in run.models}
+    made_by = {folder.name: stage for folder, stage in CHAIN.items()}
+    histories = {made_by[model.name]: model.history for model in run.models}
     logs = []
     for stage in run.stages:
         found = read_metrics(stage.title.replace("@", "-")) if stage.seconds is not None else {}
@@ -90,10 +96,13 @@ def _release(
     run: Run, target: TargetRun, records: tuple[Exported, Measurement, Verdicts], lock: Lock
 ) -> Release:
     exported, measurement, verdicts = records
-    folder = Path("data/exported") / target.key
-    measured = Path("data/measured") / target.key
+    folder = EXPORTED / target.key
     exported_sha256 = sha256_folder(folder)
-    measurement_sha256 = sha256_file(measured / Measurement.file_name)
+    measurement_sha256 = sha256_file(MEASURED / target.key / Measurement.file_name)
+    _refuse_other(target.key, measurement.exported_sha256, exported_sha256, "export", "validate")
+    _refuse_other(
+        target.key, verdicts.measurement_sha256, measurement_sha256, "measurement", "judge"
+    )
     refused = [
         f"{verdict.gate}: {verdict.outcome}: {verdict.reason}"
         for verdict in verdicts.verdicts
@@ -119,7 +128,24 @@ def _release(
         content=hashlib.sha256(f"{exported_sha256} {measurement_sha256}".encode()).hexdigest(),
         outcome=verdicts.outcome,
         reasons="; ".join(refused),
+        standing=_standing(measurement),
     )
+
+
+def _refuse_other(key: str, named: str, found: str, what: str, stage: str) -> None:
+    """Refuse to release what is not the thing that was measured, or judged."""
+    if named != found:
+        raise UserError(
+            f"{key}: the {what} has sha256 {found[:12]}, the stage {stage} saw {named[:12]}: it "
+            f"changed since; run {stage} again"
+        )
+
+
+def _standing(measurement: Measurement) -> Standing | None:
+    score = measurement.score
+    if score is None:
+        return None
+    return Standing(score.name, score.value, score.better == "higher")
 
 
 def _lineage(run: Run, exported: Exported, measurement: Measurement) -> dict[str, str]:
@@ -136,13 +162,17 @@ def _lineage(run: Run, exported: Exported, measurement: Measurement) -> dict[str
 
 def _measured(found: Measurement) -> Iterator[tuple[str, float]]:
     yield "size_bytes", float(found.size_bytes)
-    if found.accuracy is not None:
-        yield from _interval("accuracy", found.accuracy.top1)
-        yield from _interval("drop_points", found.accuracy.drop_points)
+    for score in found.scores:
+        name = score.name if score.of is None else f"{score.name}.{score.of}"
+        yield from _interval(f"score.{name}", score.value)
+        if score.drop is not None:
+            yield from _interval(f"drop.{name}", score.drop)
     if found.parity is not None:
-        yield "parity.cosine", found.parity.cosine
-        yield "parity.max_abs", found.parity.max_abs
-        yield "parity.top1_agreement", found.parity.top1_agreement
+        yield "parity.agreement", found.parity.agreement
+        yield "parity.changed", float(found.parity.changed)
+        for output in found.parity.outputs:
+            yield f"parity.{output.name}.error", output.error
+            yield f"parity.{output.name}.cosine", output.cosine
     if found.latency is not None:
         yield from _interval("latency_ms.p50", found.latency.p50_ms)
         yield from _interval("latency_ms.p90", found.latency.p90_ms)
@@ -182,11 +212,12 @@ def _numbers(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
                 yield path, float(leaf)
 
 
-def _curves(history: tuple[Epoch, ...]) -> dict[str, Curve]:
+def _curves(history: tuple[Mapping[str, float], ...]) -> dict[str, Curve]:
     found: dict[str, list[tuple[int, float]]] = {}
     for epoch in history:
-        for name, value in epoch.model_dump(exclude={"epoch"}, exclude_none=True).items():
-            found.setdefault(f"curve.{name}", []).append((epoch.epoch, float(value)))
+        for name, value in epoch.items():
+            if name != "epoch":
+                found.setdefault(f"curve.{name}", []).append((int(epoch["epoch"]), float(value)))
     return {name: tuple(points) for name, points in found.items()}
 
 

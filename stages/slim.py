@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 
-from edgepress.backbones import bundle
+from edgepress.bundles import bundle
 from edgepress.pruning.slimmed import Slimmed
-from edgepress.training.loop import Job
 from stages import models
+from stages.places import SELECTION, SLIM, STUDENT
 from stages.stage import Stage, main
 
-STUDENT = Path("data/student")
+USES = {
+    "task": "tasks:labels tasks:answers tasks:training",
+    "distill.backbone": "backbones",
+    "distill.head": "heads",
+    "slim": "pruning",
+}
+
+PROCESSOR = "instructions"
 
 
 def work(stage: Stage) -> None:
-    """Read the student, remove channels, fine-tune, write data/slim."""
+    """Read the student, remove channels, fine-tune, write it."""
     method = stage.method("pruning", "slim")
     splits = models.read_splits(stage)
     record, student = bundle.load(STUDENT)
     torch.manual_seed(stage.seed)
     checkpoint = models.open_checkpoint(stage, "slim", splits.train.digest(), record.weights_sha256)
     with models.progress(stage) as progress:
-        job = Job(student, splits.train, splits.val, stage.seed, checkpoint, progress)
-        slimmed: Slimmed = method(job)
-    draft = bundle.Draft(
-        backbone=record.backbone,
-        classes=record.classes,
-        input=record.input,
+        slimmed: Slimmed = method(models.job(stage, student, splits, checkpoint, progress))
+    draft = replace(
+        models.draft(stage, "distill", splits.task, student=STUDENT, selection=SELECTION),
         surgery=(*record.surgery, *slimmed.surgery),
-        lineage=models.lineage(stage, student=STUDENT, selection=models.SELECTION),
     )
     outcome = models.Outcome(splits, slimmed.history)
-    models.deliver(stage, "data/slim", slimmed.network, draft, outcome)
+    models.deliver(stage, SLIM, slimmed.network, draft, outcome)
     checkpoint.clear()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -21,9 +22,11 @@ from edgepress.errors import UserError
 from edgepress.methods import Method, resolve
 from edgepress.params import lookup, read_yaml, validate
 from edgepress.records.record import write_atomically
+from edgepress.state.code import Execution, Tree
+from edgepress.tasks.task import Task
+from stages.places import METRICS, PARAMS, SCRATCH, SOURCES
 
 M = TypeVar("M", bound=BaseModel)
-PARAMS = Path("params.yaml")
 
 
 class Stage:
@@ -53,6 +56,14 @@ class Stage:
         """Resolve the `{method: ...}` mapping at `key` in a room of the library."""
         return resolve(room, self.raw(key), str(PARAMS), key)
 
+    def execution(self) -> Execution:
+        """Return this execution as edgepress/state/code.py sees it."""
+        return Execution(self.name, self.key, self.tree, Tree(memory=SOURCES))
+
+    def task(self, classes: tuple[str, ...]) -> Task:
+        """Open the task of params.yaml for these classes."""
+        return Task.open(self.raw("task"), classes, str(PARAMS))
+
     @property
     def seed(self) -> int:
         """The run's one seed."""
@@ -62,9 +73,8 @@ class Stage:
         return seed
 
     @contextmanager
-    def output(self, path: str) -> Iterator[Path]:
-        """Yield a temporary folder or file name; it becomes `path` only if the block succeeds."""
-        final = Path(path)
+    def output(self, final: Path) -> Iterator[Path]:
+        """Yield a temporary folder or file name; it becomes `final` only if the block succeeds."""
         final.parent.mkdir(parents=True, exist_ok=True)
         partial = final.with_name(f".{final.name}.partial")
         _remove(partial)
@@ -80,7 +90,9 @@ class Stage:
         self._metrics.update(values)
 
     def finish(self) -> None:
-        """Write metrics/<stage>[-key].json with the stage's own cost beside its numbers."""
+        """Write metrics/<stage>[-key].json with the stage's own cost beside its numbers, if any."""
+        if not self._metrics:
+            return
         usage = max(
             resource.getrusage(who).ru_maxrss
             for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -90,7 +102,7 @@ class Stage:
         cost = {"seconds": round(seconds, 2), "peak_memory_mb": usage // 1024}
         name = self.name if self.key is None else f"{self.name}-{self.key}"
         text = json.dumps({**self._metrics, "cost": cost}, indent=2, allow_nan=False)
-        write_atomically(Path("metrics") / f"{name}.json", text + "\n")
+        write_atomically(METRICS / f"{name}.json", text + "\n")
 
 
 def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> None:
@@ -101,8 +113,10 @@ def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> No
         key = _key(name, sys.argv[1:], keyed)
         title = name if key is None else f"{name}@{key}"
         stage = Stage(name, key)
-        work(stage)
-        stage.finish()
+        with _alone(title):
+            work(stage)
+            _refuse_strangers(stage)
+            stage.finish()
     except UserError as error:
         sys.exit(_refuse(title, str(error)))
     except OSError as error:
@@ -110,6 +124,35 @@ def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> No
             raise
         place = f" ({error.filename})" if error.filename else ""
         sys.exit(_refuse(title, f"{_USERS_ERRNO[error.errno]}{place}"))
+
+
+def _refuse_strangers(stage: Stage) -> None:
+    """Refuse a result that depends on code which the stage's state does not know of."""
+    spec = sys.modules["__main__"].__spec__
+    if spec is None or spec.name != f"stages.{stage.name}":
+        return  # another program's process holds more than this stage loaded
+    execution = stage.execution()
+    strangers = execution.strangers(sys.modules)
+    if strangers:
+        raise RuntimeError(
+            f"{stage.title} loaded {', '.join(strangers)}, which edgepress/state/code.py does not "
+            f"find: name it in USES or MODULES of stages/{stage.name}.py"
+        )
+
+
+@contextmanager
+def _alone(title: str) -> Iterator[None]:
+    """Hold the stage's lock in this project; a second run of it meanwhile is refused."""
+    path = SCRATCH / "locks" / title
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"this stage runs here already ({path}); wait for it, or end it, and run again"
+            ) from None
+        yield
 
 
 _USERS_ERRNO = {

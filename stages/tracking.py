@@ -18,7 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgepress.errors import UserError
+from edgepress.records.exported import Port
+from edgepress.records.measurement import Interval
+from edgepress.sections import project_name
+from edgepress.validation.promotion import Standing, refusal
 from stages.releases import Release, StageLog
 
 # MLflow reads these while it is imported; a closed network must not hold a run up for minutes.
@@ -47,6 +53,8 @@ class Registered:
     """A new version was made; False where this very content was there already."""
     promoted: bool
     """The champion moved to this version just now."""
+    held_back: str
+    """Why a version that passed is no champion; empty where it is, or did not pass."""
     aliases: Mapping[str, str]
     """Alias -> version."""
     audit: tuple[Mapping[str, str], ...]
@@ -60,12 +68,8 @@ class Store:
         """Open the store, creating the experiment if need be; UserError if it cannot be reached."""
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        if not re.fullmatch(r"[\w.-]+", project):
-            raise UserError(
-                f"params.yaml: project: {project!r} may hold letters, digits, _ . - only"
-            )
         mlflow.set_tracking_uri(uri)
-        self.project = project
+        self.project = project_name(project, "params.yaml")
         try:
             self.client = mlflow.MlflowClient()
             self._experiment = self._open_experiment(uri)
@@ -97,8 +101,11 @@ class Store:
         data = Dataset(self.project, digest, "dvc", json.dumps({"path": source}))
         self.client.log_inputs(run_id, [DatasetInput(data)])
 
-    def register(self, release: Release, run_id: str, dataset: str) -> Registered:
-        """Make or find the release's version, set the candidate, and promote it if it passed."""
+    def register(self, release: Release, run_id: str, dataset: str, margin: float) -> Registered:
+        """Make or find the release's version, set the candidate, and promote it if it passed.
+
+        It is promoted unless it was rolled back once or is worse than the champion by `margin`.
+        """
         name = f"{self.project}.{release.key}"
         self._ensure_model(name, release)
         version = self._find_version(name, release.content)
@@ -110,16 +117,27 @@ class Store:
                 source=f"models:/{model_id}",
                 run_id=run_id,
                 model_id=model_id,
-                tags={"content": release.content, "model_id": model_id, **release.tags},
+                tags={
+                    "content": release.content,
+                    "model_id": model_id,
+                    "standing": _standing_text(release.standing),
+                    **release.tags,
+                },
             )
+        else:
+            self._restore_artifacts(str(version.tags["model_id"]), release)
         number = str(version.version)
         # A gate can change its mind about the same content when its bounds change.
         self.client.set_model_version_tag(name, number, "gate", release.outcome)
         self.client.set_model_version_tag(name, number, "reasons", release.reasons[:4000])
         self._move(name, CANDIDATE, number, release.outcome)
-        rolled_back = version.tags.get("rolled_back") == "true"
-        promoted = release.outcome == "pass" and not rolled_back and self._promote(name, number)
-        return self._registered(name, number, version.tags["model_id"], created, promoted)
+        held_back = (
+            "" if release.outcome != "pass" else self._held_back(name, version, release, margin)
+        )
+        promoted = release.outcome == "pass" and not held_back and self._promote(name, number)
+        self.client.set_model_version_tag(name, number, "held_back", held_back[:4000])
+        made = (created, promoted, held_back)
+        return self._registered(name, number, version.tags["model_id"], made)
 
     def rollback(self, key: str) -> tuple[str, str]:
         """Swap champion and previous; return the old and the new champion's version."""
@@ -200,12 +218,7 @@ class Store:
         model_id = str(model.model_id)
         if str(model.status) == "READY":
             return model_id
-        self.client.log_model_artifacts(model_id, str(release.folder))
-        with tempfile.TemporaryDirectory() as place:
-            for file_name, text in release.documents.items():
-                Path(place, file_name).write_text(text, encoding="utf-8")
-            _describe(release, model_id).save(str(Path(place, "MLmodel")))
-            self.client.log_model_artifacts(model_id, place)
+        self._write_files(model_id, release)
         at = int(model.creation_timestamp)
         metrics = [
             Metric(name, value, at, 0, model_id, self.project, dataset)
@@ -250,7 +263,9 @@ class Store:
     def _aliases(self, name: str) -> dict[str, str]:
         try:
             model = self.client.get_registered_model(name)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             raise UserError(f"{name}: no such registered model; run the register stage") from None
         return {alias: str(number) for alias, number in model.aliases.items()}
 
@@ -259,29 +274,75 @@ class Store:
         return [json.loads(tags[key]) for key in sorted(tags) if key.startswith("audit.")]
 
     def _registered(
-        self, name: str, number: str, model_id: str, created: bool, promoted: bool
+        self, name: str, number: str, model_id: str, made: tuple[bool, bool, str]
     ) -> Registered:
         trail = tuple(self._audit(name))
-        return Registered(name, number, model_id, created, promoted, self._aliases(name), trail)
+        return Registered(name, number, model_id, *made, self._aliases(name), trail)
+
+    def _held_back(self, name: str, version: Any, release: Release, margin: float) -> str:
+        """Say why a version that passed may not be champion; empty where it may."""
+        if version.tags.get("rolled_back") == "true":
+            return "it was rolled back"
+        champion = self._aliases(name).get(CHAMPION)
+        if champion in (None, str(version.version)) or release.standing is None:
+            return ""
+        held = self.client.get_model_version(name, champion).tags.get("standing")
+        return refusal(release.standing, _standing(held), margin) or ""
+
+    def _restore_artifacts(self, model_id: str, release: Release) -> None:
+        """Write the files of a model again where the store has lost them."""
+        wanted = {file.path: file.bytes for file in release.exported.files}
+        held = {}
+        waiting: list[str | None] = [None]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                found = self.client.list_logged_model_artifacts(model_id, folder)
+            except (MlflowException, OSError):
+                found = []
+            waiting += [each.path for each in found if each.is_dir]
+            held.update({each.path: each.file_size for each in found if not each.is_dir})
+        if any(held.get(path) != size for path, size in wanted.items()):
+            self._write_files(model_id, release)
+
+    def _write_files(self, model_id: str, release: Release) -> None:
+        self.client.log_model_artifacts(model_id, str(release.folder))
+        with tempfile.TemporaryDirectory() as place:
+            for file_name, text in release.documents.items():
+                Path(place, file_name).write_text(text, encoding="utf-8")
+            _describe(release, model_id).save(str(Path(place, "MLmodel")))
+            self.client.log_model_artifacts(model_id, place)
 
 
 def _describe(release: Release, model_id: str) -> Any:
     """Return the MLmodel file: signature for a batch of one, and which file to open."""
     exported = release.exported
-    _, channels, height, width = exported.input.shape
-    shape = (channels, height, width) if exported.layout == "NCHW" else (height, width, channels)
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(_float32(), (1, *shape), exported.input_name)]),
-        outputs=Schema([TensorSpec(_float32(), (1, len(exported.classes)), exported.output_name)]),
-    )
-    flavor = {"target": release.key, "format": exported.format, "entry": exported.entry}
+    part = exported.part
+    signature = ModelSignature(inputs=_schema(part.inputs), outputs=_schema(part.outputs))
+    flavor = {"target": release.key, "format": exported.format, "entry": part.entry}
     return Model(signature=signature, flavors={"edgepress": flavor}, model_id=model_id)
 
 
-def _float32() -> Any:
-    import numpy as np
+def _schema(ports: Sequence[Port]) -> Any:
+    """Return the tensors as the file has them."""
+    return Schema(
+        [TensorSpec(np.dtype(port.tensor.dtype), port.stored_shape, port.stored) for port in ports]
+    )
 
-    return np.dtype("float32")
+
+def _standing_text(standing: Standing | None) -> str:
+    if standing is None:
+        return ""
+    value = standing.value.model_dump()
+    return json.dumps({"name": standing.name, "value": value, "higher": standing.higher_is_better})
+
+
+def _standing(text: str | None) -> Standing | None:
+    """Read a champion's standing back; one of an older registry has none."""
+    if not text:
+        return None
+    held = json.loads(text)
+    return Standing(held["name"], Interval.model_validate(held["value"]), held["higher"])
 
 
 def _key(name: str) -> str:

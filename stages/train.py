@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
-from edgepress.backbones.bundle import Draft
-from edgepress.training.loop import Job
 from stages import models
+from stages.places import SELECTION, TEACHER
 from stages.stage import Stage, main
+
+USES = {
+    "task": "tasks:labels tasks:answers tasks:training",
+    "train.backbone": "backbones",
+    "train.head": "heads",
+    "train.recipe": "training",
+}
+
+PROCESSOR = "instructions"
 
 
 def work(stage: Stage) -> None:
-    """Read the kept images, train the teacher from scratch, write data/teacher."""
-    backbone = stage.method("backbones", "train.backbone")
+    """Read the kept images, train the teacher from scratch, write it."""
     recipe = stage.method("training", "train.recipe")
     splits = models.read_splits(stage)
-    torch.manual_seed(stage.seed)
-    network = backbone(splits.train.spec.channels, len(splits.classes))
+    network = models.fresh(stage, "train", splits)
     checkpoint = models.open_checkpoint(stage, "train", splits.train.digest())
     with models.progress(stage) as progress:
-        job = Job(network, splits.train, splits.val, stage.seed, checkpoint, progress)
-        history = recipe(job)
-    draft = Draft(
-        backbone=stage.raw("train.backbone"),
-        classes=splits.classes,
-        input=splits.train.spec,
-        lineage=models.lineage(stage, selection=Path("data/selection")),
-    )
-    models.deliver(stage, "data/teacher", network, draft, models.Outcome(splits, history))
+        history = recipe(models.job(stage, network, splits, checkpoint, progress))
+    draft = models.draft(stage, "train", splits.task, selection=SELECTION)
+    models.deliver(stage, TEACHER, network, draft, models.Outcome(splits, history))
     checkpoint.clear()
 
 

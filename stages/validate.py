@@ -1,6 +1,6 @@
-"""Prove one target's export on this machine: `python -m stages.validate x86_64-onnxruntime-int8`.
+"""Measure one target's export on this machine: `python -m stages.validate x86_64-onnxruntime-int8`.
 
-A failing gate is a result, not an error: it is written as a Verdict and blocks registration.
+What this machine cannot show is written down with its reason; the gates judge it in `judge`.
 """
 
 from __future__ import annotations
@@ -9,87 +9,112 @@ from pathlib import Path
 from typing import Any
 
 from edgepress.data.images import ImageSet
-from edgepress.devices.gates import Gates, judge
-from edgepress.devices.latency import Plan
-from edgepress.devices.measure import Reference, measure
-from edgepress.devices.protocol import Protocol
-from edgepress.devices.subject import Subject
+from edgepress.devices import energy, host
 from edgepress.errors import UserError
-from edgepress.params import lookup
+from edgepress.records.exported import Exported
 from edgepress.records.measurement import Measurement
+from edgepress.records.not_exported import NotExported
 from edgepress.records.quantized import REFERENCE, Quantized
-from edgepress.records.record import sha256_file
+from edgepress.records.record import sha256_folder
+from edgepress.records.reference import Reference
 from edgepress.records.target import Target
-from edgepress.records.verdict import Verdicts
-from stages.stage import PARAMS, Stage, main
+from edgepress.tasks.task import Task
+from edgepress.validation.latency import Plan
+from edgepress.validation.measure import Truth, measure
+from edgepress.validation.subject import Subject
+from edgepress.validation.timing import Timing
+from stages.places import EXPORTED, MANIFEST, MEASURED, QUANTIZED
+from stages.progress import lines
+from stages.stage import Stage, main
 
-MANIFEST = Path("data/manifest")
-QUANTIZED = Path("data/quantized")
-EXPORTED = Path("data/exported")
+USES = {"task": "tasks:labels tasks:answers"}
+PROCESSOR = "machine"
+MODULES = ("edgepress.runtimes.{runtime}", "edgepress.validation.probe")
 BATCH = 64
 
 
 def work(stage: Stage) -> None:
-    """Read data/exported/<target> and its baseline, write data/measured/<target>."""
+    """Read one export and its baseline, write what was measured."""
     target = Target.parse(str(stage.key))
-    how = stage.section(Protocol, "validate")
-    bounds = stage.section(Gates, "gates")
-    bounds.least_cosine(target)  # Asked before the long part rather than after it.
-    # A target's key holds no dot, so it can be looked up beside the options it names.
-    baseline = Target.parse(str(lookup(stage.raw("targets"), f"{target}.baseline", str(PARAMS))))
-    subject = Subject.read(EXPORTED / str(target))
-    rival = None if baseline == target else Subject.read(EXPORTED / str(baseline))
-    reference, images = _truth(target)
-    batches = images.batches(subject.exported.input, BATCH)
-    plan = Plan(**how.model_dump(), seed=stage.seed)
-    measurement = measure(subject, rival, reference, batches, plan)
-    verdicts = judge(measurement, bounds, baseline)
-    with stage.output(f"data/measured/{target}") as folder:
-        measurement.write(folder)
-        verdicts.write(folder)
-    stage.metrics(**_numbers(measurement, verdicts))
+    baseline = target.model_copy(update={"precision": str(stage.raw("baseline"))})
+    folder = EXPORTED / str(target)
+    if (folder / NotExported.file_name).exists():
+        found = _absent(target, NotExported.read(folder), folder)
+    else:
+        found = _measure(stage, Subject.read(folder), baseline)
+    with stage.output(MEASURED / str(target)) as out:
+        found.write(out)
+    stage.metrics(**_numbers(found))
 
 
-def _truth(target: Target) -> tuple[Reference, ImageSet]:
+def _measure(stage: Stage, subject: Subject, baseline: Target) -> Measurement:
+    target = subject.exported.target
+    rival = None
+    if baseline != target and (EXPORTED / str(baseline) / Exported.file_name).exists():
+        rival = Subject.read(EXPORTED / str(baseline))
+    with lines(stage.title) as progress:
+        plan = Plan(stage.section(Timing, "validate"), stage.seed, progress)
+        return measure(subject, rival, _truth(subject), plan)
+
+
+def _absent(target: Target, record: NotExported, folder: Path) -> Measurement:
+    return Measurement(
+        target=target,
+        exported_sha256=sha256_folder(folder),
+        size_bytes=0,
+        parity=None,
+        scores=(),
+        latency=None,
+        peak_memory_mb=None,
+        energy=energy.unavailable("there is no export"),
+        conditions=host.conditions((), None),
+        not_run={"export": f"not exported: {record.reason}"},
+    )
+
+
+def _truth(subject: Subject) -> Truth:
     """Return the float Bundle's answers and the test images they belong to, in the same order."""
-    folder = QUANTIZED / target.precision
+    exported = subject.exported
+    folder = QUANTIZED / exported.target.precision
     quantized = Quantized.read(folder)
-    path = folder / REFERENCE
-    reference = Reference.read(path, quantized.bundle_sha256)
-    if sha256_file(path) != quantized.reference_sha256:
-        raise UserError(f"{path}: changed since quantize@{target.precision}; run it again")
+    if sha256_folder(folder / REFERENCE) != quantized.reference_sha256:
+        again = f"changed since quantize@{exported.target.precision}; run it again"
+        raise UserError(f"{folder / REFERENCE}: {again}")
+    reference = Reference.open(folder / REFERENCE, quantized.bundle_sha256)
     images = ImageSet.open(MANIFEST, "test")
     if list(reference.ids) != images.ids:
         pairs = zip(reference.ids, images.ids, strict=False)
         first = next((pair for pair in pairs if pair[0] != pair[1]), ("the end", "the end"))
         raise UserError(
-            f"{path}: its {len(reference.ids)} images are not the {len(images)} of the test split "
-            f"of {MANIFEST} (first at {first[0]} against {first[1]}); run quantize again"
+            f"{folder / REFERENCE}: its {len(reference.ids)} images are not the {len(images)} of "
+            f"the test split of {MANIFEST} (first at {first[0]} against {first[1]}); run quantize "
+            "again"
         )
-    return reference, images
+    (image,) = exported.input.tensors
+    batches = ({image.name: batch} for batch in images.batches(exported.input, BATCH))
+    task = Task.open(exported.task, exported.classes, str(subject.folder))
+    return Truth(reference, batches, task, exported.input)
 
 
-def _numbers(measurement: Measurement, verdicts: Verdicts) -> dict[str, Any]:
+def _numbers(found: Measurement) -> dict[str, Any]:
     """Return the numbers worth comparing between runs; what was not measured is left out."""
-    outcomes = [verdict.outcome for verdict in verdicts.verdicts]
-    counts = {name.replace("-", "_"): outcomes.count(name) for name in ("pass", "fail", "not-run")}
-    latency, accuracy, parity = measurement.latency, measurement.accuracy, measurement.parity
+    latency, score, parity = found.latency, found.score, found.parity
     numbers: dict[str, Any] = {
-        "size_mb": measurement.size_bytes / 1e6,
-        "peak_memory_mb": measurement.peak_memory_mb,
-        "cosine": parity and parity.cosine,
-        "top1": accuracy and accuracy.top1.value,
-        "drop_points": accuracy and accuracy.drop_points.value,
-        "drop_points_high": accuracy and accuracy.drop_points.high,
+        "size_mb": found.size_bytes / 1e6,
+        "peak_memory_mb": found.peak_memory_mb,
+        "error": parity and parity.error,
+        "agreement": parity and parity.agreement,
+        "score": score and score.value.value,
+        "drop": score and score.drop and score.drop.value,
+        "drop_high": score and score.drop and score.drop.high,
         "p50_ms": latency and latency.p50_ms.value,
         "p90_ms": latency and latency.p90_ms.value,
         "p99_ms": latency and latency.p99_ms and latency.p99_ms.value,
         "speedup": latency and latency.speedup and latency.speedup.value,
         "speedup_low": latency and latency.speedup and latency.speedup.low,
-        "millijoules": measurement.energy.millijoules,
+        "millijoules": found.energy.millijoules,
     }
-    rounded = {name: round(value, 6) for name, value in numbers.items() if value is not None}
-    return {"verdicts": counts, **rounded}
+    return {name: round(value, 6) for name, value in numbers.items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What a stage's result depends on besides its data: code, tools, and the user's own files."""

@@ -1,0 +1,42 @@
+"""Judge what was measured by the gates of params.yaml: `python -m stages.judge`.
+
+A failing gate is a result, not an error: it is written as a Verdict and blocks promotion. Nothing
+is measured here, so that a changed bound costs nothing.
+"""
+
+from __future__ import annotations
+
+from edgepress.errors import UserError
+from edgepress.records.measurement import Measurement
+from edgepress.records.record import sha256_file
+from edgepress.records.target import Target
+from edgepress.validation.gates import Gates, judge
+from stages.places import JUDGED, MEASURED
+from stages.stage import Stage, main
+from stages.targets import budget, keys
+
+
+def work(stage: Stage) -> None:
+    """Judge every target that params.yaml names."""
+    gates = stage.section(Gates, "gates")
+    counts = dict.fromkeys(("pass", "fail", "not_run"), 0)
+    with stage.output(JUDGED) as out:
+        for key in keys(stage.tree):
+            folder = MEASURED / key
+            measurement = Measurement.read(folder)
+            target = Target.parse(key)
+            if measurement.target != target:
+                raise UserError(
+                    f"{folder}: holds a measurement of {measurement.target}; validate it"
+                )
+            baseline = target.model_copy(update={"precision": str(stage.raw("baseline"))})
+            verdicts = judge(measurement, gates, budget(stage.tree, target), baseline)
+            sha256 = sha256_file(folder / Measurement.file_name)
+            verdicts = verdicts.model_copy(update={"measurement_sha256": sha256})
+            verdicts.write(out / key)
+            counts[verdicts.outcome.replace("-", "_")] += 1
+    stage.metrics(**counts)
+
+
+if __name__ == "__main__":
+    main("judge", work)
