@@ -20,9 +20,11 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from edgepress.bundles.network import Blueprint, build
 from edgepress.distillation.teacher import Teacher
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from edgepress.tasks.task import Task
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 
@@ -35,6 +37,7 @@ RECIPE: dict[str, Any] = {
     "augment": "none",
     "precision": "fp32",
 }
+TASK = Task.open({"method": "classification"}, tuple("0123456789"), "benchmark")
 SPEC = InputSpec(height=SIDE, width=SIDE, channels=1, mean=(0.3,), std=(0.35,))
 
 
@@ -43,24 +46,27 @@ def digits() -> Examples:
     data = load_digits()
     pixels = (data.images[:1280, ..., None] * 15.9).astype(np.uint8)
     larger = np.repeat(np.repeat(pixels, 2, 1), 2, 2)
-    return Examples(larger, data.target[:1280].astype(np.int64), SPEC)
+    return Examples(larger, {"label": data.target[:1280].astype(np.int64)}, SPEC)
+
+
+def first(examples: Examples) -> Examples:
+    """Return two images to watch, so that only training counts."""
+    return Examples(examples.pixels[:2], {"label": examples.truth["label"][:2]}, SPEC)
 
 
 def network(depth: int, width: int) -> nn.Module:
     """Return a CIFAR ResNet with fixed initial weights."""
     torch.manual_seed(0)
     raw = {"method": "resnet_cifar", "depth": depth, "width": width}
-    built: nn.Module = resolve("backbones", raw, "benchmark", "backbone")(1, 10)
-    return built
+    return build(Blueprint(raw, {"method": "linear"}, SPEC, TASK.learner.outputs(SPEC)))
 
 
 def ours(examples: Examples) -> None:
-    """Train by the pipeline's loop; two validation images, so that only training counts."""
-    few = Examples(examples.pixels[:2], examples.labels[:2], SPEC)
+    """Train by the pipeline's loop."""
     method = resolve(
         "training", {**RECIPE, "method": "supervised", "label_smoothing": 0.0}, "benchmark", "r"
     )
-    method(Job(network(8, 16), examples, few, 0))
+    method(Job(network(8, 16), examples, first(examples), 0, TASK))
 
 
 def bare(examples: Examples) -> None:
@@ -68,7 +74,7 @@ def bare(examples: Examples) -> None:
     model = network(8, 16).to(memory_format=torch.channels_last).train()
     x = torch.from_numpy(examples.pixels).permute(0, 3, 1, 2).float().div(255).sub(0.3).div(0.35)
     x = x.contiguous(memory_format=torch.channels_last)
-    y = torch.from_numpy(examples.labels)
+    y = torch.from_numpy(examples.truth["label"])
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4
     )
@@ -87,7 +93,6 @@ def bare(examples: Examples) -> None:
 
 def distilled(examples: Examples, mode: str) -> None:
     """Distil as the default job does, the teacher's answers cached or live."""
-    few = Examples(examples.pixels[:2], examples.labels[:2], SPEC)
     raw = {
         **RECIPE,
         "method": "logits",
@@ -99,7 +104,7 @@ def distilled(examples: Examples, mode: str) -> None:
     with tempfile.TemporaryDirectory() as cache:
         teacher = Teacher(network(14, 24).eval(), "0" * 64, Path(cache))
         resolve("distillation", raw, "benchmark", "r")(
-            Job(network(8, 16), examples, few, 0), teacher
+            Job(network(8, 16), examples, first(examples), 0, TASK), teacher
         )
 
 

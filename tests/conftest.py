@@ -27,8 +27,10 @@ _UNITS = {
     "pipeline": ("tests/pipeline/",),
     "networks": (
         "tests/edgepress/backbones/",
+        "tests/edgepress/bundles/",
         "tests/edgepress/distillation/",
         "tests/edgepress/export/",
+        "tests/edgepress/heads/",
         "tests/edgepress/pruning/",
         "tests/edgepress/quantization/",
         "tests/edgepress/runtimes/",

@@ -16,6 +16,7 @@ import edgepress.quantization
 from edgepress import methods
 from edgepress.presets import merge
 from edgepress.sections import problems
+from tests.classified import classified
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "add_a_method.md").read_text()
@@ -54,19 +55,19 @@ def test_method_clips_a_copy_when_called_as_the_stage_does(
     from torch import nn
 
     from edgepress.data.images import ImageSet
-    from edgepress.data.ingestion import Rules, build_manifest
+    from edgepress.data.ingestion import Rules
     from edgepress.quantization.job import QuantizeJob
     from edgepress.records.bundle import Bundle
     from edgepress.records.inputs import InputSpec
 
     source = methods.resolve("data.sources", {"method": "digits"}, "here", "ingest.source")
     rules = Rules.model_validate({"split": {"val": 0.1, "test": 0.25}, "limit": 300})
-    build_manifest(source(tmp_path / "manifest"), tmp_path / "manifest", rules)
+    classified(source(tmp_path / "manifest"), tmp_path / "manifest", rules)
     images = ImageSet.open(tmp_path / "manifest", "train")
     spec = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
     bundle = Bundle(
-        task="classification", backbone={}, classes=images.classes, input=spec,
-        parameters=1, macs=1, lineage={}, weights_sha256="0",
+        task={"method": "classification"}, backbone={}, head={}, classes=images.classes,
+        input=spec, parameters=1, macs=1, lineage={}, weights_sha256="0",
     )  # fmt: skip
     network = nn.Conv2d(1, 4, 3)
     before = network.weight.detach().clone()
@@ -80,4 +81,4 @@ def test_method_clips_a_copy_when_called_as_the_stage_does(
     largest = answer.network.weight.detach().flatten(1).abs().amax(dim=1)
     assert np.allclose(largest.numpy(), widths.numpy(), rtol=1e-5)
     assert answer.recipe.weights == "int8"
-    assert len(answer.calibration.ids) == 20
+    assert len(answer.calibration.images) == 20

@@ -1,9 +1,9 @@
-"""dvc.yaml says the truth: its modules, its parameters, and the code each stage depends on."""
+"""dvc.yaml says the truth: its commands, its parameters, and the state each stage depends on."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import importlib.metadata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,19 +13,12 @@ import grimp
 import pytest
 import yaml
 
-from edgepress.methods import ROOMS, names
 from edgepress.sections import METHODS
+from edgepress.state.code import Execution, Tree
 
 ROOT = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-
-LOADED = {
-    "distill": ["train.backbone"],
-    "slim": ["distill.backbone"],
-    "quantize": ["distill.backbone"],
-    "export": ["distill.backbone"],
-}
-"""Stage -> the entries whose backbone it rebuilds from a Bundle it reads."""
+TREE = Tree()
 
 
 @dataclass(frozen=True)
@@ -45,6 +38,10 @@ class Step:
     @property
     def key(self) -> str:
         return self.name.partition("@")[2]
+
+    @property
+    def execution(self) -> Execution:
+        return Execution(self.stage, self.key or None, PARAMS, TREE)
 
 
 def steps() -> list[Step]:
@@ -68,53 +65,15 @@ def steps() -> list[Step]:
         ]
 
 
-STARTED = {"validate": {"edgepress.devices.probe"}}
-"""Stage -> modules it starts as a process of their own, which no import shows."""
-
 STEPS = steps()
 each = pytest.mark.parametrize("step", STEPS, ids=[step.name for step in STEPS])
+REST = [step for step in STEPS if step.stage != "state"]
+each_other = pytest.mark.parametrize("step", REST, ids=[step.name for step in REST])
 
 
 @cache
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph("stages", "edgepress", include_external_packages=False)
-
-
-def source(module: str) -> Path:
-    path = Path(*module.split("."))
-    return path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
-
-
-def says_something(path: Path) -> bool:
-    """Tell a module from an __init__.py that is a docstring only."""
-    body = ast.parse((ROOT / path).read_text()).body
-    return any(not isinstance(node, ast.Expr | ast.ImportFrom) for node in body)
-
-
-def modules(step: Step) -> set[str]:
-    """Return the stage's module, the methods its parameters name, and all they import."""
-    roots = {f"stages.{step.stage}", *named(step), *STARTED.get(step.stage, ())}
-    return roots.union(*(graph().find_upstream_modules(root) for root in roots))
-
-
-def named(step: Step) -> Iterator[str]:
-    """Yield the modules a stage imports by name: methods, and backbones of Bundles it loads."""
-    keys = [key for key in METHODS if any(covers(param, key) for param in step.params)]
-    for key in keys + LOADED.get(step.stage, []):
-        yield f"edgepress.{METHODS[key]}.{at(key)['method']}"
-    if step.stage == "quantize":
-        yield f"edgepress.quantization.{PARAMS['quantize'][step.key]['method']}"
-    if step.stage == "export":
-        yield f"edgepress.export.{PARAMS['targets'][step.key]['export']}"
-    if step.stage == "validate":
-        yield f"edgepress.runtimes.{step.key.split('-')[1]}"
-
-
-def possible(step: Step) -> set[str]:
-    """Return what any other method of the stage's rooms would import: a template lists them all."""
-    rooms = {module.rpartition(".")[0].removeprefix("edgepress.") for module in named(step)}
-    roots = {f"edgepress.{room}.{name}" for room in rooms for name in names(room)}
-    return roots.union(*(graph().find_upstream_modules(root) for root in roots))
+    return grimp.build_graph("stages", "edgepress", exclude_type_checking_imports=True)
 
 
 def covers(param: str, key: str) -> bool:
@@ -146,33 +105,58 @@ def test_parameters_exist_when_a_stage_names_them(step: Step) -> None:
         at(key)
 
 
+@each_other
+def test_state_is_a_dependency_of_every_execution(step: Step) -> None:
+    from stages.state import place
+
+    assert str(place(step.execution)) in step.deps
+
+
+@each_other
+def test_state_knows_every_module_when_the_stage_can_import_it(step: Step) -> None:
+    known = step.execution.modules
+    reached = {f"stages.{step.stage}"} | graph().find_upstream_modules(f"stages.{step.stage}")
+    assert reached <= known
+    named = {name for name in known if name.startswith("edgepress.") and name in graph().modules}
+    beyond = {up for name in named for up in graph().find_upstream_modules(name)}
+    assert beyond <= known
+
+
+@each_other
+def test_every_foreign_import_is_a_package_whose_version_is_known(step: Step) -> None:
+    distributions = importlib.metadata.packages_distributions()
+    execution = step.execution
+    here = TREE.outside(execution.modules)
+    absent = {"tensorrt", "tensorrt_rtx", "coremltools"}  # not on every machine
+    assert sorted(name for name in here if name not in distributions and name not in absent) == []
+
+
+@each_other
+def test_entries_that_choose_methods_are_parameters_or_data_when_a_stage_uses_them(
+    step: Step,
+) -> None:
+    for key in step.execution.constants.get("USES", {}):
+        entry = key.format(key=step.key, precision=step.key.rpartition("-")[2])
+        held = any(covers(param, entry) for param in step.params)
+        # What comes with a Bundle or an export is part of its bytes.
+        carried = {"task", "distill.backbone", "distill.head", "train.backbone", "train.head"}
+        assert held or entry in carried, f"dvc.yaml: {step.name}: params lack {entry}"
+
+
+def test_every_method_of_params_is_used_by_a_stage() -> None:
+    used = {key for step in REST for key in step.execution.constants.get("USES", {})}
+    assert [key for key in METHODS if not any(covers(key, each) for each in used)] == []
+
+
 @each
-def test_every_module_is_a_dependency_when_the_stage_imports_it(step: Step) -> None:
-    methods = {f"edgepress.{room}.{name}" for room in ROOMS for name in names(room)}
-    files = sorted({source(module) for module in modules(step) | (possible(step) - methods)})
-    missing = [
-        str(file)
-        for file in files
-        if says_something(file) and not any(inside(file, dep) for dep in step.deps)
+def test_data_dependencies_are_made_when_listed(step: Step) -> None:
+    made = [Path(out) for other in STEPS for out in other.outs]
+    idle = [
+        dep
+        for dep in step.deps
+        if not any(inside(Path(dep), str(out)) or inside(out, dep) for out in made)
     ]
-    assert missing == [], f"dvc.yaml: {step.name}: deps lack {' '.join(missing)}"
-
-
-@pytest.mark.parametrize("stage", sorted({step.stage for step in STEPS}))
-def test_no_module_is_a_dependency_when_no_variant_or_method_imports_it(stage: str) -> None:
-    variants = [step for step in STEPS if step.stage == stage]
-    used = set().union(*(modules(step) for step in variants), *map(possible, variants))
-    files = {source(module) for module in used}
-    listed = {dep for step in variants for dep in step.deps if dep.endswith(".py")}
-    idle = sorted(dep for dep in listed if Path(dep) not in files)
-    assert idle == [], f"dvc.yaml: {stage}: deps not imported: {' '.join(idle)}"
-
-
-@each
-def test_code_dependencies_exist_when_listed(step: Step) -> None:
-    made = {out for other in STEPS for out in other.outs}
-    given = [dep for dep in step.deps if not any(inside(Path(dep), out) for out in made)]
-    assert [dep for dep in given if not (ROOT / dep).exists() and dep.split("/")[0] != "data"] == []
+    assert idle == []
 
 
 def test_every_stage_file_is_in_the_pipeline_when_it_is_a_stage() -> None:

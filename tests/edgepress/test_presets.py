@@ -22,10 +22,14 @@ ingest:
 
 slim: {method: magnitude, ratio: 0.25, rate: 0.0005}
 
-# device-runtime-precision
-targets:
-  a-x-fp32: {export: onnx, baseline: a-x-fp32}
-  a-x-int8: {export: onnx, baseline: a-x-fp32}
+# what a precision is
+quantize:
+  fp32: {method: none}
+  int8: {method: ptq, images: 64}
+
+places:
+  - a-x
+  - a-y
 
 tail: {flag: true}
 """
@@ -58,11 +62,11 @@ def test_merge_keeps_the_other_parameters_when_the_method_stays() -> None:
 
 
 def test_merge_adds_and_removes_entries_when_the_section_is_free() -> None:
-    route = {"export": "onnx", "baseline": "b-x-fp32"}
-    after = merge(BASE, {"targets": {"a-x-int8": None, "b-x-fp32": route}}, "p")
-    targets = yaml.safe_load(after)["targets"]
-    assert list(targets) == ["a-x-fp32", "b-x-fp32"]
-    assert targets["b-x-fp32"] == route
+    entry = {"method": "clipped", "images": 8}
+    after = merge(BASE, {"quantize": {"int8": None, "clipped": entry}}, "p")
+    variants = yaml.safe_load(after)["quantize"]
+    assert list(variants) == ["fp32", "clipped"]
+    assert variants["clipped"] == entry
 
 
 def test_merge_takes_null_and_booleans_as_values_when_given_elsewhere() -> None:

@@ -11,18 +11,6 @@ from edgepress.cli import main
 from edgepress.sections import problems
 
 ROOT = Path(__file__).parents[2]
-ROUTE = {
-    "runtime": "onnxruntime",
-    "precision": "int8",
-    "export": "onnx",
-    "baseline": "x86_64-onnxruntime-fp32",
-}
-ROUTE = {
-    "runtime": "onnxruntime",
-    "precision": "int8",
-    "export": "onnx",
-    "baseline": "x86_64-onnxruntime-fp32",
-}
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +44,8 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
         ("seed", True, ["seed: expected an integer of 0 or more, got True"]),
         ("trian", {}, ["trian: unknown section (did you mean train?)"]),
         ("project", ..., ["project: missing"]),
-        ("gates/min_cosine/int8", ..., ["gates.min_cosine: no bound for the precision 'int8'"]),
-        ("targets", {}, ["targets: expected at least one entry"]),
+        ("gates/max_error/int8", ..., ["gates.max_error: no bound for the precision 'int8'"]),
+        ("budgets", {}, ["budgets: expected at least one entry"]),
         ("slim/method", "nonee", ["slim.method: 'nonee' is not one of", "did you mean none?"]),
         ("ingest/source/method", "digit", ["ingest.source.method", "did you mean digits?"]),
         ("ingest/limits", 3, ["ingest.limits: unknown key"]),
@@ -70,30 +58,18 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
         ("export/onnxx", {}, ["export: 'onnxx' is not one of", "did you mean onnx?"]),
         ("export/onnx/opset", 3, ["export.onnx.opset", "got 3"]),
         ("validate/runs", "many", ["validate.runs", "got 'many'"]),
-        ("gates/max_p99_ms", 0, ["gates.max_p99_ms"]),
-        ("targets/x86_64-onnxruntime", ROUTE, ["x86_64-onnxruntime: ", "expected device-runtime"]),
-        ("targets/x86_64-onnxruntime-int8/precision", "fp32", ["is not the key's own word 'int8'"]),
-        ("targets/x86_64-onnxruntime-int8/speed", 3, ["int8.speed: unknown key"]),
-        (
-            "targets/x86_64-onnxruntime-int8/export",
-            "onx",
-            ["targets.x86_64-onnxruntime-int8: export 'onx' is not one of", "did you mean onnx?"],
-        ),
-        (
-            "targets/x86_64-onnxruntime-int8/baseline",
-            "x86_64-onnxruntime-fp23",
-            ["baseline 'x86_64-onnxruntime-fp23'", "did you mean x86_64-onnxruntime-fp32?"],
-        ),
-        (
-            "targets/x86_64-onnxrt-int8",
-            {**ROUTE, "runtime": "onnxrt"},
-            ["runtime 'onnxrt' is not one of"],
-        ),
-        (
-            "targets/x86_64-onnxruntime-int4",
-            {**ROUTE, "precision": "int4"},
-            ["precision 'int4' is not one of"],
-        ),
+        ("gates/min_speedup", 0, ["gates.min_speedup"]),
+        ("budgets/default/max_p99_ms", 0, ["budgets.default.max_p99_ms", "got 0"]),
+        ("budgets/x86_64-onnx", {}, ["budgets.x86_64-onnx: no such place", "did you mean"]),
+        ("places", [], ["places: expected a list without repeats, got []"]),
+        ("places", ["x86_64"], ["places: 'x86_64': expected device-runtime"]),
+        ("places", ["x86_64-onnxrt"], ["runtime 'onnxrt' is not one of"]),
+        ("precisions", ["fp32", "int4"], ["precisions: 'int4' is not one of fp32, int8"]),
+        ("baseline", "fp16", ["baseline: 'fp16' is not one of the precisions"]),
+        ("export/onnx", ..., ["export: onnx is missing, which x86_64-onnxruntime needs"]),
+        ("project", "a/b", ["project: 'a/b' may hold letters, digits, _ . - only"]),
+        ("train/head", {"method": "lineer"}, ["train.head.method", "did you mean linear?"]),
+        ("task/method", "clasification", ["task.method", "did you mean classification?"]),
     ],
 )
 def test_problems_tells_one_line_when_one_value_is_wrong(

@@ -33,11 +33,15 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _outputs(project: Project, *names: str) -> dict[str, str]:
-    return {name: sha256_folder(project.folder / "data" / name) for name in names}
+    return {name: sha256_folder(project.folder / name) for name in names}
 
 
 def _partials(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in (folder / "data").rglob(".*.partial"))
+    return sorted(
+        str(path.relative_to(folder))
+        for top in ("data", "models")
+        for path in (folder / top).rglob(".*.partial")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,8 @@ def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 
 def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Project) -> None:
-    expected = _outputs(project, "teacher")
-    subprocess.run(["rm", "-rf", str(project.folder / "data" / "teacher")], check=True)
+    expected = _outputs(project, "models/teacher")
+    subprocess.run(["rm", "-rf", str(project.folder / "models" / "teacher")], check=True)
     training = _start(project, "python", "-m", "stages.train")
     state = project.folder / ".edgepress" / "checkpoints"
     deadline = time.monotonic() + 120
@@ -61,10 +65,10 @@ def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Proje
         assert time.monotonic() < deadline
         time.sleep(0.02)
     _kill(training)
-    assert not (project.folder / "data" / "teacher").exists()
+    assert not (project.folder / "models" / "teacher").exists()
     resumed = project.run("python", "-m", "stages.train")
     assert resumed.returncode == 0, resumed.stderr
-    assert _outputs(project, "teacher") == expected
+    assert _outputs(project, "models/teacher") == expected
     assert not list(state.glob("train-*"))
 
 
@@ -73,16 +77,16 @@ def test_outputs_are_the_same_when_a_stage_was_killed_at_any_moment(
     project: Project, stage: str
 ) -> None:
     outputs = {
-        "ingest": "manifest",
-        "check": "check",
-        "embed": "embeddings",
-        "curate": "selection",
-        "distill": "student",
-        "slim": "slim",
+        "ingest": "data/manifest",
+        "check": "data/check",
+        "embed": "data/embeddings",
+        "curate": "data/selection",
+        "distill": "models/student",
+        "slim": "models/slim",
     }
     name = outputs[stage]
     ignored = ("docs",) if stage == "check" else ()
-    expected = _contents(project.folder / "data" / name, ignored)
+    expected = _contents(project.folder / name, ignored)
     for delay in (1.0, 3.0):
         process = _start(project, "python", "-m", f"stages.{stage}")
         time.sleep(delay)
@@ -90,7 +94,7 @@ def test_outputs_are_the_same_when_a_stage_was_killed_at_any_moment(
             _kill(process)
     again = project.run("python", "-m", f"stages.{stage}")
     assert again.returncode == 0, again.stderr
-    assert _contents(project.folder / "data" / name, ignored) == expected
+    assert _contents(project.folder / name, ignored) == expected
     assert _partials(project.folder) == []
 
 
@@ -110,4 +114,4 @@ def test_dvc_carries_on_when_the_whole_run_was_killed(project: Project) -> None:
         _kill(whole)
     output = project.repro("distill")
     assert "is blocked" not in output
-    assert (project.folder / "data" / "student" / "model.json").is_file()
+    assert (project.folder / "models" / "student" / "model.json").is_file()

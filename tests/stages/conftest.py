@@ -15,24 +15,28 @@ import yaml
 
 from edgepress import methods
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.splits import Fractions
 from edgepress.records.bundle import Bundle
-from edgepress.records.exported import Exported, ExportedFile
+from edgepress.records.exported import Exported, ExportedFile, Part, Port
+from edgepress.records.history import History
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import (
-    Accuracy,
     Conditions,
     Energy,
     Interval,
     Latency,
     Measurement,
+    OutputParity,
     Parity,
+    Score,
 )
 from edgepress.records.record import sha256_file, sha256_folder
 from edgepress.records.selection import Concept, Selection, schema
 from edgepress.records.target import Target
+from edgepress.records.tensors import TensorSpec
 from edgepress.records.verdict import Outcome, Verdict, Verdicts
+from tests.classified import classified
 
 INPUT = {"height": 16, "width": 16, "channels": 1, "mean": [0.3], "std": [0.35]}
 SPEC = InputSpec.model_validate(INPUT)
@@ -40,12 +44,35 @@ TARGETS: dict[str, Outcome] = {
     "x86_64-onnxruntime-fp32": "pass",
     "x86_64-onnxruntime-int8": "fail",
     "jetson-tensorrt-fp32": "not-run",
+    "jetson-tensorrt-int8": "not-run",
 }
+IMAGE = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
+LOGITS = Port(
+    tensor=TensorSpec(name="logits", shape=(1, 2), layout="NC"), stored="logits", layout="NC"
+)
+PARITY = Parity(
+    outputs=(OutputParity(name="logits", error=0.01, cosine=0.999, max_abs=0.1),),
+    sample=60,
+    agreement=1.0,
+    changed=0,
+    items=60,
+)
 PARAMS = {
     "project": "digits",
     "seed": 0,
     "input": {**INPUT, "resize": "bilinear"},
-    "targets": {key: {"export": "onnx", "baseline": next(iter(TARGETS))} for key in TARGETS},
+    "task": {"method": "classification"},
+    "places": ["x86_64-onnxruntime", "jetson-tensorrt"],
+    "precisions": ["fp32", "int8"],
+    "baseline": "fp32",
+    "gates": {
+        "max_drop": 0.02,
+        "min_score": {},
+        "min_class_score": 0.0,
+        "max_error": {"fp32": 0.1, "int8": 0.1},
+        "min_agreement": {"fp32": 0.9, "int8": 0.9},
+        "min_speedup": 1.0,
+    },
     "register": {"tracking_uri": "sqlite:///mlflow.db"},
 }
 
@@ -92,7 +119,7 @@ def write_data(root: Path) -> None:
     source = methods.resolve("data.sources", {"method": "digits"}, "test", "source")
     rules = Rules(split=Fractions(val=0.2, test=0.3), limit=60)
     folder = root / "data/manifest"
-    build_manifest(source(folder), folder, rules)
+    classified(source(folder), folder, rules)
     images = ImageSet.open(folder, "train")
     half = len(images) // 2
     kept = [row % 3 > 0 for row in range(len(images))]
@@ -136,12 +163,13 @@ def write_data(root: Path) -> None:
 
 
 def write_model(root: Path, name: str, stage: str) -> None:
-    folder = root / "data" / name
+    folder = root / "models" / name
     folder.mkdir(parents=True)
     (folder / "weights.safetensors").write_bytes(bytes(4000))
     Bundle(
-        task="classification",
+        task={"method": "classification"},
         backbone={"method": "resnet_cifar", "depth": 8},
+        head={"method": "linear"},
         classes=("0", "1"),
         input=SPEC,
         parameters=1000,
@@ -153,12 +181,12 @@ def write_model(root: Path, name: str, stage: str) -> None:
         {"epoch": epoch, "loss": 1 / epoch, "train_accuracy": 0.9, "val_accuracy": 1 - 0.3 / epoch}
         for epoch in (1, 2, 3)
     ]
-    (folder / "history.json").write_text(json.dumps(history))
-    write_metrics(root, stage, {"test_accuracy": 0.97, "parameters": 1000})
+    History(epochs=tuple(history)).write(folder)
+    write_metrics(root, stage, {"scores": {"test": {"accuracy": 0.97}}, "parameters": 1000})
 
 
 def write_target(root: Path, key: str, outcome: Outcome, weights: bytes = b"weights") -> None:
-    target, exported = Target.parse(key), root / "data/exported" / key
+    target, exported = Target.parse(key), root / "targets/exported" / key
     exported.mkdir(parents=True, exist_ok=True)
     path = exported / "model.onnx"
     path.write_bytes(weights + key.encode())
@@ -166,12 +194,10 @@ def write_target(root: Path, key: str, outcome: Outcome, weights: bytes = b"weig
     Exported(
         target=target,
         format="onnx",
-        entry="model.onnx",
+        parts=(Part(name="model", entry="model.onnx", inputs=(IMAGE,), outputs=(LOGITS,)),),
         files=(ExportedFile(path="model.onnx", sha256=sha256_file(path), bytes=size),),
         input=SPEC,
-        layout="NCHW",
-        input_name="image",
-        output_name="logits",
+        task={"method": "classification"},
         classes=("0", "1"),
         tools={"onnx": "1.23.2"},
         bundle_sha256="b" * 64,
@@ -180,17 +206,22 @@ def write_target(root: Path, key: str, outcome: Outcome, weights: bytes = b"weig
     write_measurement(root, key, outcome, p50=0.4)
 
 
-def write_measurement(root: Path, key: str, outcome: Outcome, p50: float) -> None:
-    target, measured = Target.parse(key), root / "data/measured" / key
+def write_measurement(
+    root: Path, key: str, outcome: Outcome, p50: float, score: float = 0.96
+) -> None:
+    target, measured = Target.parse(key), root / "targets/measured" / key
     ran = outcome != "not-run"
     reason = "TensorRT builds its engine on the device; run validate there"
     speedup = None if target.precision == "fp32" else around(0.8)
+    accuracy = Score(
+        name="accuracy", value=around(score), drop=around(0.004), constant=0.2, items=60
+    )
     Measurement(
         target=target,
-        exported_sha256=sha256_folder(root / "data/exported" / key),
+        exported_sha256=sha256_folder(root / "targets/exported" / key),
         size_bytes=4000,
-        parity=Parity(cosine=0.999, max_abs=0.1, top1_agreement=1.0, images=60) if ran else None,
-        accuracy=(Accuracy(top1=around(0.96), drop_points=around(0.4), images=60) if ran else None),
+        parity=PARITY if ran else None,
+        scores=(accuracy,) if ran else (),
         latency=(
             Latency(
                 p50_ms=around(p50),
@@ -217,7 +248,7 @@ def write_measurement(root: Path, key: str, outcome: Outcome, p50: float) -> Non
             throttled=None,
             tools={"onnxruntime": "1.31.1"},
         ),
-        not_run={} if ran else dict.fromkeys(("parity", "accuracy", "latency", "memory"), reason),
+        not_run={} if ran else dict.fromkeys(("parity", "scores", "latency", "memory"), reason),
     ).write(measured)
     why = {"pass": "holds", "fail": "0.80 times FP32: ship FP32", "not-run": reason}[outcome]
     value = None if outcome == "not-run" else 0.8
@@ -225,7 +256,9 @@ def write_measurement(root: Path, key: str, outcome: Outcome, p50: float) -> Non
         gate="size", outcome="pass", value=0.004, bound=5.0, unit="MB", reason="small enough"
     )
     speed = Verdict(gate="speedup", outcome=outcome, value=value, bound=1.0, unit="x", reason=why)
-    Verdicts(target=target, verdicts=(size, speed)).write(measured)
+    digest = sha256_file(measured / Measurement.file_name)
+    judged = Verdicts(target=target, measurement_sha256=digest, verdicts=(size, speed))
+    judged.write(root / "targets/judged" / key)
     write_metrics(root, f"export-{key}", {"bytes": 4000})
     write_metrics(root, f"validate-{key}", {"p50_ms": p50})
 
@@ -243,7 +276,7 @@ def write_metrics(root: Path, name: str, values: dict[str, Any]) -> None:
 
 def write_lock(root: Path) -> None:
     """A dvc.lock as DVC writes it, for one line of stages."""
-    made = {"ingest": "data/manifest", "curate": "data/selection", "train": "data/teacher"}
+    made = {"ingest": "data/manifest", "curate": "data/selection", "train": "models/teacher"}
     stages: dict[str, Any] = {}
     before: list[dict[str, str]] = []
     for name, path in made.items():
@@ -253,8 +286,8 @@ def write_lock(root: Path) -> None:
         before = [out]
     stages["train"]["params"] = {"params.yaml": {"seed": 0, "train": {"recipe": {"epochs": 12}}}}
     for key in TARGETS:
-        exported = {"path": f"data/exported/{key}", "md5": "e" * 32}
+        exported = {"path": f"targets/exported/{key}", "md5": "e" * 32}
         stages[f"export@{key}"] = {"deps": list(before), "outs": [exported]}
-        measured = {"path": f"data/measured/{key}", "md5": "f" * 32}
+        measured = {"path": f"targets/measured/{key}", "md5": "f" * 32}
         stages[f"validate@{key}"] = {"deps": [exported], "outs": [measured]}
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))

@@ -19,6 +19,7 @@ from stages.stage import main
 
 PARAMS: dict[str, Any] = {
     "seed": 0,
+    "task": {"method": "classification"},
     "ingest": {
         "source": {"method": "folder", "path": "pictures"},
         "split": {"val": 0.2, "test": 0.3},
@@ -32,6 +33,15 @@ PARAMS: dict[str, Any] = {
         "max_quarantined": 0.1,
         "max_class_imbalance": 4.0,
         "near_duplicate_bits": 0,
+    },
+    "validate": {"warmup": 20, "runs": 400, "threads": 1, "confidence": 0.95},
+    "gates": {
+        "max_drop": 0.5,
+        "min_score": {"accuracy": 0.5},
+        "min_class_score": 0.1,
+        "max_error": {},
+        "min_agreement": {},
+        "min_speedup": 1.0,
     },
 }
 
@@ -136,3 +146,17 @@ def test_check_without_a_manifest_says_what_to_run(
         main("check", check)
     assert ended.value.code == 2
     assert "data/manifest/manifest.json: file not found" in capsys.readouterr().err
+
+
+def test_check_names_its_warnings_and_the_bounds_that_the_test_split_cannot_prove(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy("pictures/val/cat/0.png", "pictures/val/cat/copy.png")
+    monkeypatch.setitem(PARAMS["gates"], "min_score", {"accuracy": 0.9, "unheard": 0.99})
+    assert run() == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("check: warning: data/manifest: same_file_twice: 1 row(s), ")
+    assert "gates.min_score.accuracy 0.9 needs 35 test items" in lines[1]
+    assert "there are 16" in lines[1]
+    assert json.loads(Path("metrics/check.json").read_text())["unprovable"] == 1

@@ -10,19 +10,29 @@ import pytest
 import yaml
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.splits import Fractions
 from edgepress.methods import resolve
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.selection import Selection
 from stages import curate
 from stages.stage import Stage, main
+from tests.classified import classified
 
 CURATE = {
     "method": "concept_complexity", "keep": 0.5, "concepts": 8, "passes": 2, "neighbours": 5,
     "temperature": 0.5, "floor": 1, "class_floor": 3, "deduplicate": 0.999,
     "duplicate_kept": "farthest", "order": "hard",
 }  # fmt: skip
+CHECK = {
+    "min_side": 8,
+    "max_side": 64,
+    "channels": [1],
+    "min_per_class": {"train": 3, "val": 1, "test": 1},
+    "max_quarantined": 0.1,
+    "max_class_imbalance": 10.0,
+    "near_duplicate_bits": 0,
+}
 MANIFEST = Path("data/manifest")
 
 
@@ -33,19 +43,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     monkeypatch.setattr("sys.argv", ["stages.curate"])
 
     def make(splits: tuple[str, ...] = ("train",), **changes: Any) -> None:
-        settings = {"seed": 0, "curate": {**CURATE, **changes}}
+        settings = {"seed": 0, "check": CHECK, "curate": {**CURATE, **changes}}
         Path("params.yaml").write_text(yaml.safe_dump(settings))
         MANIFEST.mkdir(parents=True)
         digits = resolve("data.sources", {"method": "digits"}, "test", "source")
         rules = Rules(split=Fractions(val=0.1, test=0.25), limit=200)
-        build_manifest(digits(MANIFEST), MANIFEST, rules)
+        classified(digits(MANIFEST), MANIFEST, rules)
         ids, vectors = [], []
         for split in splits:
             images = ImageSet.open(MANIFEST, split)
             rng = np.random.default_rng(len(images))
             base = rng.standard_normal((10, 8)) * 2
             ids += images.ids
-            vectors.append(base[images.labels] + rng.standard_normal((len(images), 8)))
+            vectors.append(base[images.strata] + rng.standard_normal((len(images), 8)))
         matrix = np.concatenate(vectors).astype(np.float32)
         Embeddings.create(
             Path("data/embeddings"), matrix, ids, encoder="pixels", encoder_sha256="0" * 64
@@ -98,7 +108,7 @@ def test_stage_refuses_and_keeps_the_earlier_output_when_parameters_are_bad(
         ({"method": "concept_complexty"}, "did you mean concept_complexity?"),
     ]
     for bad, clause in cases:
-        settings = {"seed": 0, "curate": {**CURATE, **bad}}
+        settings = {"seed": 0, "check": CHECK, "curate": {**CURATE, **bad}}
         Path("params.yaml").write_text(yaml.safe_dump(settings))
         with pytest.raises(SystemExit) as exit_:
             main("curate", curate.work)
@@ -125,3 +135,19 @@ def test_stage_gives_the_same_bytes_when_run_twice(project: Callable[..., None])
     first = Path("data/selection/selection.parquet").read_bytes()
     curate.work(Stage("curate"))
     assert Path("data/selection/selection.parquet").read_bytes() == first
+
+
+def test_stage_refuses_when_a_class_would_fall_below_what_the_check_asks_for(
+    project: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(class_floor=0)
+    tree = yaml.safe_load(Path("params.yaml").read_text())
+    counts = np.bincount(ImageSet.open(MANIFEST, "train").strata)
+    tree["check"]["min_per_class"]["train"] = int(counts.min())
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(SystemExit, match="2"):
+        main("curate", curate.work)
+    said = capsys.readouterr().err
+    assert "check.min_per_class.train asks for" in said
+    assert "set curate.class_floor" in said
+    assert not Path("data/selection").exists()

@@ -20,6 +20,7 @@ from stages.ingest import work
 from stages.stage import main
 
 ROOT = Path(__file__).parents[2]
+TASK = {"method": "classification"}
 SPLIT = {"val": 0.2, "test": 0.3}
 FOLDER = {"source": {"method": "folder", "path": "pictures"}, "split": SPLIT, "limit": None}
 
@@ -39,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(section: Any) -> int:
-    Path("params.yaml").write_text(yaml.safe_dump({"seed": 0, "ingest": section}))
+    Path("params.yaml").write_text(yaml.safe_dump({"seed": 0, "task": TASK, "ingest": section}))
     try:
         main("ingest", work)
     except SystemExit as ended:
@@ -145,7 +146,7 @@ def test_ingest_says_so_when_the_disk_is_full(
 
 def test_ingest_runs_as_a_module_on_the_digits(project: Path) -> None:
     section = {"source": {"method": "digits"}, "split": SPLIT, "limit": 100}
-    Path("params.yaml").write_text(yaml.safe_dump({"seed": 0, "ingest": section}))
+    Path("params.yaml").write_text(yaml.safe_dump({"seed": 0, "task": TASK, "ingest": section}))
     command = [sys.executable, "-m", "stages.ingest"]
     ran = subprocess.run(
         command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False

@@ -109,7 +109,7 @@ def go() -> dict[str, Any]:
 
 
 def targets_of(root: Path) -> dict[str, Any]:
-    text = (root / "data/registered/registered.json").read_text(encoding="utf-8")
+    text = (root / "targets/registered/registered.json").read_text(encoding="utf-8")
     return dict(json.loads(text)["targets"])
 
 
@@ -141,12 +141,12 @@ def test_aliases_follow_the_verdict_when_targets_are_registered(registered: Path
     refused = client().get_model_version_by_alias(f"digits.{FAILED}", "candidate")
     assert refused.tags["reasons"] == "speedup: fail: 0.80 times FP32: ship FP32"
     metrics = json.loads(Path("metrics/register.json").read_text())
-    assert (metrics["created"], metrics["promoted"], metrics["registered"]) == (3, 1, 3)
+    assert (metrics["created"], metrics["promoted"], metrics["registered"]) == (4, 1, 4)
 
 
 def test_champion_downloads_whole_when_asked_for_by_alias(registered: Path) -> None:
     place = Path(mlflow.artifacts.download_artifacts(f"models:/digits.{PASSED}@champion"))
-    original = registered / "data/exported" / PASSED / "model.onnx"
+    original = registered / "targets/exported" / PASSED / "model.onnx"
     assert (place / "model.onnx").read_bytes() == original.read_bytes()
     names = {path.name for path in place.iterdir()}
     assert {"exported.json", "measurement.json", "verdicts.json", "card.md", "MLmodel"} <= names
@@ -162,11 +162,11 @@ def test_logged_model_holds_hardware_metrics_and_lineage_when_registered(registe
     assert metrics["latency_ms.p50"].value == pytest.approx(0.4)
     assert metrics["speedup.low"].value == pytest.approx(0.72)
     manifest = json.loads((registered / "data/manifest/manifest.json").read_text())
-    assert metrics["accuracy"].dataset_digest == manifest["table_sha256"][:32]
-    assert metrics["accuracy"].dataset_name == "digits"
+    assert metrics["score.accuracy"].dataset_digest == manifest["table_sha256"][:32]
+    assert metrics["score.accuracy"].dataset_name == "digits"
     assert model.params["precision"] == "int8"
     assert model.tags["calibration.sha256"] == "c" * 64
-    assert model.tags[f"dvc.data/measured/{FAILED}"] == "f" * 32
+    assert model.tags[f"dvc.targets/measured/{FAILED}"] == "f" * 32
     assert model.tags["dvc.data/manifest"].endswith(".dir")
     assert len(model.tags["params.sha256"]) == 64
     found = client().search_logged_models(
@@ -180,7 +180,7 @@ def test_runs_hold_params_metrics_and_curves_when_stages_ran(registered: Path) -
     assert len(found) == 1
     train = found[0]
     assert train.data.params["train.recipe.epochs"] == "12"
-    assert train.data.metrics["test_accuracy"] == 0.97
+    assert train.data.metrics["scores.test.accuracy"] == 0.97
     history = client().get_metric_history(train.info.run_id, "curve.val_accuracy")
     assert [(point.step, point.value) for point in history] == [
         (1, pytest.approx(0.7)),
@@ -197,7 +197,7 @@ def test_nothing_is_made_twice_when_the_same_content_comes_again(run: Path) -> N
     assert go() == first
     assert len(client().search_runs([experiment()])) == runs
     assert [len(versions(key)) for key in (PASSED, FAILED, AWAY)] == [1, 1, 1]
-    assert len(client().search_logged_models([experiment()])) == 3
+    assert len(client().search_logged_models([experiment()])) == 4
 
 
 def test_only_stages_that_ran_get_a_run_when_the_pipeline_ran_again(
@@ -262,15 +262,15 @@ def test_registration_is_completed_without_doubles_when_killed_half_way(
         patch.setattr(mlflow.MlflowClient, method, die_after)
         with pytest.raises(Killed):
             go()
-    assert not Path("data/registered").exists()
+    assert not Path("targets/registered").exists()
     target = go()[PASSED]
     assert target["aliases"] == {"candidate": "1", "champion": "1"}
     assert [move["alias"] for move in target["audit"]] == ["candidate", "champion"]
     assert len(versions(PASSED)) == 1
     models = client().search_logged_models([experiment()])
-    assert [str(model.status) for model in models] == ["READY"] * 3
+    assert [str(model.status) for model in models] == ["READY"] * 4
     stages = [each.data.tags.get("stage") for each in client().search_runs([experiment()])]
-    assert len(stages) == len(set(stages)) == 16
+    assert len(stages) == len(set(stages)) == 18
 
 
 def test_rollback_swaps_and_stays_when_the_same_content_comes_again(
@@ -317,8 +317,8 @@ def test_project_is_refused_when_the_registry_cannot_hold_its_name(run: Path) ->
 
 
 def test_unmeasured_targets_are_counted_when_validate_has_not_run(run: Path) -> None:
-    shutil.rmtree(run / "data/measured" / AWAY)
-    assert set(go()) == {PASSED, FAILED}
+    shutil.rmtree(run / "targets/measured" / AWAY)
+    assert set(go()) == {PASSED, FAILED, "jetson-tensorrt-int8"}
     assert json.loads(Path("metrics/register.json").read_text())["unmeasured"] == 1
 
 
@@ -334,3 +334,44 @@ def test_no_other_stage_pays_for_mlflow() -> None:
         )
     }
     assert users == {"stages/tracking.py"}
+
+
+def test_version_stays_candidate_when_it_is_measurably_worse_than_the_champion(
+    continued: Path, remeasure: Remeasure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remeasure(continued, PASSED, "pass", p50=0.3, score=0.1)
+    target = go()[PASSED]
+    assert target["aliases"] == {"candidate": "2", "champion": "1"}
+    assert "champion's 0.96" in target["held_back"]
+    assert f"{PASSED} stays candidate: " in capsys.readouterr().err
+    version = client().get_model_version_by_alias(f"digits.{PASSED}", "candidate")
+    assert version.tags["gate"] == "pass"
+    assert version.tags["held_back"] == target["held_back"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (f"targets/exported/{PASSED}/model.onnx", "the stage validate saw"),
+        (f"targets/measured/{PASSED}/measurement.json", "the stage judge saw"),
+    ],
+)
+def test_release_is_refused_when_a_file_changed_since_it_was_judged(
+    run: Path, path: str, words: str
+) -> None:
+    with Path(path).open("a") as file:
+        file.write(" ")
+    with pytest.raises(UserError, match=words):
+        go()
+    assert not Path("targets/registered").exists()
+
+
+def test_files_are_written_again_when_the_store_has_lost_them(run: Path) -> None:
+    go()
+    name = f"models:/digits.{PASSED}@champion"
+    place = Path(mlflow.artifacts.download_artifacts(name))
+    (place / "model.onnx").unlink()
+    go()
+    restored = Path(mlflow.artifacts.download_artifacts(name)) / "model.onnx"
+    original = run / "targets/exported" / PASSED / "model.onnx"
+    assert restored.read_bytes() == original.read_bytes()

@@ -28,17 +28,18 @@ def test_page_and_cards_are_written_when_the_run_is_whole(finished: Path) -> Non
         "x86_64-onnxruntime-fp32",
         "x86_64-onnxruntime-int8",
         "jetson-tensorrt-fp32",
+        "jetson-tensorrt-int8",
     }
     assert "Absent from this run" not in page
     assert page.count("data:image/png;base64,") == 32
     assert "complexity 0.42" in page
     metrics = json.loads(Path("metrics/report.json").read_text())
-    assert (metrics["passed"], metrics["failed"], metrics["not_run"]) == (1, 1, 1)
+    assert (metrics["passed"], metrics["failed"], metrics["not_run"]) == (1, 1, 2)
 
 
 def test_only_targets_of_params_are_shown_when_old_folders_lie_about(finished: Path) -> None:
     old = "x86_64-openvino-fp32"
-    shutil.copytree("data/measured/x86_64-onnxruntime-fp32", f"data/measured/{old}")
+    shutil.copytree("targets/measured/x86_64-onnxruntime-fp32", f"targets/measured/{old}")
     assert old not in go()
 
 
@@ -47,8 +48,8 @@ def test_only_targets_of_params_are_shown_when_old_folders_lie_about(finished: P
     [
         ("data/manifest", "Pictures: "),
         ("data/selection", "Kept and pruned images: the curate stage has not run"),
-        ("data/student", "Model student: the distill stage has not run"),
-        ("data/measured/jetson-tensorrt-fp32", "validate has not run for jetson-tensorrt-fp32"),
+        ("models/student", "Model student: the distill stage has not run"),
+        ("targets/measured/jetson-tensorrt-fp32", "validate has not run for jetson-tensorrt-fp32"),
     ],
 )
 def test_page_says_so_when_a_part_is_missing(finished: Path, folder: str, sentence: str) -> None:
@@ -71,9 +72,9 @@ def test_page_is_written_when_nothing_has_run(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "match"),
     [
-        ("data/teacher/history.json", r"history.json: .*run its stage again"),
+        ("models/teacher/history.json", r"history.json: .*run the stage that writes it again"),
         ("metrics/train.json", r"train.json: not valid JSON"),
-        ("data/measured/jetson-tensorrt-fp32/verdicts.json", r"verdicts.json: "),
+        ("targets/judged/jetson-tensorrt-fp32/verdicts.json", r"verdicts.json: "),
     ],
 )
 def test_file_is_named_when_it_is_damaged(finished: Path, path: str, match: str) -> None:
@@ -96,7 +97,7 @@ def test_lock_names_all_ancestors_when_asked_for_a_stage(finished: Path) -> None
     assert set(found) == {
         "data/manifest",
         "data/selection",
-        "data/teacher",
-        "data/exported/x86_64-onnxruntime-fp32",
-        "data/measured/x86_64-onnxruntime-fp32",
+        "models/teacher",
+        "targets/exported/x86_64-onnxruntime-fp32",
+        "targets/measured/x86_64-onnxruntime-fp32",
     }

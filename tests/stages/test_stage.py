@@ -47,7 +47,7 @@ def test_stage_reads_its_section_and_seed_when_they_are_there(project: Path) -> 
 
 def test_output_appears_whole_when_the_block_ends(project: Path) -> None:
     stage = Stage("train")
-    with stage.output("data/teacher") as folder:
+    with stage.output(Path("data/teacher")) as folder:
         folder.mkdir()
         (folder / "a").write_text("new")
         assert not Path("data/teacher").exists()
@@ -61,7 +61,7 @@ def test_output_keeps_the_old_one_when_the_block_fails(project: Path) -> None:
     Path("data/teacher/old").touch()
 
     def fail() -> None:
-        with stage.output("data/teacher") as folder:
+        with stage.output(Path("data/teacher")) as folder:
             folder.mkdir()
             (folder / "half").touch()
             raise RuntimeError
@@ -75,7 +75,7 @@ def test_output_starts_empty_when_an_earlier_run_was_killed(project: Path) -> No
     left = Path("data/.teacher.partial")
     left.mkdir(parents=True)
     (left / "half").touch()
-    with Stage("train").output("data/teacher") as folder:
+    with Stage("train").output(Path("data/teacher")) as folder:
         folder.mkdir()
     assert list(Path("data").rglob("*")) == [Path("data/teacher")]
 
@@ -154,14 +154,14 @@ def test_seed_is_refused_when_it_is_not_a_whole_number(project: Path) -> None:
 
 def test_output_is_whole_when_the_process_is_killed_while_writing(project: Path) -> None:
     code = (
-        "import os, signal\nfrom stages.stage import Stage\n"
-        "with Stage('train').output('data/teacher') as folder:\n"
+        "import os, signal\nfrom pathlib import Path\nfrom stages.stage import Stage\n"
+        "with Stage('train').output(Path('data/teacher')) as folder:\n"
         "    folder.mkdir(); (folder / 'half').touch(); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -9
     assert not Path("data/teacher").exists()
-    with Stage("train").output("data/teacher") as folder:
+    with Stage("train").output(Path("data/teacher")) as folder:
         folder.mkdir()
     assert list(Path("data").rglob("*")) == [Path("data/teacher")]
 

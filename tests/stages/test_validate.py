@@ -16,37 +16,49 @@ import pytest
 import yaml
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.devices import host
 from edgepress.methods import resolve
 from edgepress.params import validate
-from edgepress.records.exported import Exported, ExportedFile
+from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Measurement
+from edgepress.records.not_exported import NotExported
 from edgepress.records.quantized import REFERENCE, Quantized, Recipe
-from edgepress.records.record import sha256_file
+from edgepress.records.record import sha256_folder
+from edgepress.records.reference import SAMPLE, OpenReference, Reference, sampled
 from edgepress.records.target import Target
+from edgepress.records.tensors import TensorSpec
 from edgepress.records.verdict import Verdicts
+from stages import judge
 from stages.stage import main
 from stages.validate import work
+from tests.classified import ENTRY, classified, open_task
 
 ROOT = Path(__file__).parents[2]
+CLASSES = tuple("0123456789")
+BUNDLE = "b" * 64
 SPEC = InputSpec(height=16, width=16, channels=1, mean=(0.3,), std=(0.35,))
+IMAGE = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
+LOGITS = Port(
+    tensor=TensorSpec(name="logits", shape=(1, 10), layout="NC"), stored="logits", layout="NC"
+)
 KEY = f"{sorted(host.here().devices)[0]}-onnxruntime-fp32"
 OTHER = KEY.replace("fp32", "int8")
 PARAMS: dict[str, Any] = {
     "seed": 0,
-    "targets": {
-        KEY: {"export": "onnx", "baseline": KEY},
-        OTHER: {"export": "onnx", "baseline": KEY},
-    },
+    "task": ENTRY,
+    "places": [KEY.removesuffix("-fp32")],
+    "precisions": ["fp32", "int8"],
+    "baseline": "fp32",
+    "budgets": {"default": {"max_p99_ms": 200.0, "max_size_mb": 5.0, "max_peak_memory_mb": 1024.0}},
     "validate": {"warmup": 20, "runs": 400, "threads": 1, "confidence": 0.95},
     "gates": {
-        "max_accuracy_drop_points": 3.0,
-        "min_cosine": {"fp32": 0.9999, "int8": 0.98},
-        "max_p99_ms": 200.0,
-        "max_size_mb": 5.0,
-        "max_peak_memory_mb": 1024.0,
+        "max_drop": 0.03,
+        "min_score": {"accuracy": 0.8},
+        "min_class_score": 0.0,
+        "max_error": {"fp32": 0.001, "int8": 0.2},
+        "min_agreement": {"fp32": 0.999, "int8": 0.97},
         "min_speedup": 1000.0,
     },
 }
@@ -74,29 +86,36 @@ def export(folder: Path, key: str, content: bytes) -> None:
     Exported(
         target=Target.parse(key),
         format="onnx",
-        entry="model.onnx",
+        parts=(Part(name="model", entry="model.onnx", inputs=(IMAGE,), outputs=(LOGITS,)),),
         files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
         input=SPEC,
-        layout="NCHW",
-        input_name="image",
-        output_name="logits",
-        classes=tuple("0123456789"),
+        task=ENTRY,
+        classes=CLASSES,
         tools={},
-        bundle_sha256="b" * 64,
+        bundle_sha256=BUNDLE,
         calibration_sha256=None,
     ).write(folder)
 
 
 def answer(folder: Path, precision: str, test: ImageSet, logits: np.ndarray) -> None:
-    folder.mkdir(parents=True)
-    np.savez(folder / REFERENCE, ids=np.array(test.ids), labels=test.labels, logits=logits)
+    task = open_task(CLASSES)
+    rows = sampled(test.ids, task.answers.outputs(SPEC))
+    held = OpenReference(
+        ids=tuple(test.ids),
+        truth={"label": test.strata},
+        answers=task.answers.decode({"logits": logits}, SPEC),
+        rows=rows,
+        raw={"logits": logits[list(rows)]},
+        bundle_sha256=BUNDLE,
+    )
+    Reference.create(folder / REFERENCE, held)
     Quantized(
         precision=precision,
         method="none",
         recipe=Recipe(weights="float32", activations="float32", per_channel=False),
-        bundle_sha256="b" * 64,
+        bundle_sha256=BUNDLE,
         calibration_sha256=None,
-        reference_sha256=sha256_file(folder / REFERENCE),
+        reference_sha256=sha256_folder(folder / REFERENCE),
     ).write(folder)
 
 
@@ -108,18 +127,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rules = validate(Rules, {"split": {"val": 0.1, "test": 0.25}, "limit": None}, "test", "rules")
     manifest = root / "data/manifest"
     manifest.mkdir(parents=True)
-    build_manifest(source(manifest), manifest, rules)
+    classified(source(manifest), manifest, rules)
     train, test = (ImageSet.open(manifest, split) for split in ("train", "test"))
     columns = np.concatenate(list(train.batches(SPEC, 64))).reshape(len(train), -1)
     columns = np.hstack([columns, np.ones((len(train), 1))]).astype(np.float64)
     ridge = columns.T @ columns + 10 * np.eye(257)
-    solved = np.linalg.solve(ridge, columns.T @ np.eye(10)[train.labels]).astype(np.float32)
+    solved = np.linalg.solve(ridge, columns.T @ np.eye(10)[train.strata]).astype(np.float32)
     images = np.concatenate(list(test.batches(SPEC, 64))).reshape(len(test), -1)
     logits = images @ solved[:-1] + solved[-1]
     content = onnx_classifier(solved[:-1], solved[-1])
     for key, precision in ((KEY, "fp32"), (OTHER, "int8")):
-        answer(root / "data/quantized" / precision, precision, test, logits)
-        export(root / "data/exported" / key, key, content)
+        answer(root / "models/quantized" / precision, precision, test, logits)
+        export(root / "targets/exported" / key, key, content)
     return root
 
 
@@ -149,52 +168,128 @@ def test_records_and_metrics_are_written_when_an_export_is_healthy(place: Path) 
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stderr) == (0, "")
-    measured = Measurement.read(place / "data/measured" / KEY)
-    assert measured.not_run == {}
-    assert measured.accuracy is not None
-    assert measured.accuracy.images == len(ImageSet.open(place / "data/manifest", "test"))
-    assert measured.accuracy.top1.value > 0.9
-    outcomes = {v.gate: v.outcome for v in Verdicts.read(place / "data/measured" / KEY).verdicts}
-    assert "speedup" not in outcomes
-    # A p99 may be refused while other work shares the machine; nothing else may.
-    assert {gate for gate, outcome in outcomes.items() if outcome != "pass"} <= {"latency"}
+    measured = Measurement.read(place / "targets/measured" / KEY)
+    # A latency may be refused while other work shares the machine; nothing else may.
+    assert set(measured.not_run) <= {"latency"}
+    assert measured.score is not None
+    assert measured.score.name == "accuracy"
+    assert measured.score.items == len(ImageSet.open(place / "data/manifest", "test"))
+    assert measured.score.value.value > 0.9
     metrics = json.loads((place / f"metrics/validate-{KEY}.json").read_text())
-    assert metrics["top1"] == pytest.approx(measured.accuracy.top1.value, abs=1e-6)
-    assert metrics["verdicts"]["fail"] == 0
+    assert metrics["score"] == pytest.approx(measured.score.value.value, abs=1e-6)
     assert all(isinstance(v, int | float | dict) for v in metrics.values())
 
 
-def test_failing_gate_is_a_result_and_not_an_error(place: Path) -> None:
-    run(OTHER)
-    verdicts = Verdicts.read(place / "data/measured" / OTHER)
-    (speedup,) = (v for v in verdicts.verdicts if v.gate == "speedup")
-    assert speedup.outcome == "fail"
-    assert "keep fp32" in speedup.reason
-    assert verdicts.outcome == "fail"
+def judged(key: str) -> Verdicts:
+    """Judge what was measured, as the next stage does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["judge"])
+        main("judge", judge.work)
+    return Verdicts.read(Path("targets/judged") / key)
 
 
 def test_truncated_export_is_a_failing_verdict(place: Path) -> None:
-    file = place / "data/exported" / KEY / "model.onnx"
+    file = place / "targets/exported" / KEY / "model.onnx"
     file.write_bytes(file.read_bytes()[:-100])
-    run(KEY)
-    verdicts = Verdicts.read(place / "data/measured" / KEY)
+    for key in (KEY, OTHER):
+        run(key)
+    verdicts = judged(KEY)
     assert verdicts.verdicts[0].gate == "integrity"
+    assert verdicts.verdicts[0].outcome == "fail"
     assert verdicts.outcome == "fail"
-    assert Measurement.read(place / "data/measured" / KEY).latency is None
+    assert Measurement.read(place / "targets/measured" / KEY).latency is None
+
+
+def test_target_that_was_not_exported_is_said_to_be_not_run(place: Path) -> None:
+    folder = place / "targets/exported" / OTHER
+    shutil.rmtree(folder)
+    NotExported(target=Target.parse(OTHER), reason="no such operator", bundle_sha256=BUNDLE).write(
+        folder
+    )
+    for key in (KEY, OTHER):
+        run(key)
+    verdicts = judged(OTHER)
+    assert verdicts.outcome == "not-run"
+    assert [v.reason for v in verdicts.verdicts] == ["not exported: no such operator"]
+    assert json.loads((place / "metrics/judge.json").read_text())["not_run"] >= 1
+
+
+def test_changed_bound_judges_again_what_was_measured_once(place: Path) -> None:
+    for key in (KEY, OTHER):
+        run(key)
+    before = (place / "targets/measured" / KEY / Measurement.file_name).read_bytes()
+    size = {v.gate: v.outcome for v in judged(KEY).verdicts}["size"]
+    _change(place, "budgets", default={**PARAMS["budgets"]["default"], "max_size_mb": 0.001})
+    assert (size, {v.gate: v.outcome for v in judged(KEY).verdicts}["size"]) == ("pass", "fail")
+    assert (place / "targets/measured" / KEY / Measurement.file_name).read_bytes() == before
+
+
+def test_verdicts_name_the_measurement_they_judge(place: Path) -> None:
+    for key in (KEY, OTHER):
+        run(key)
+    digest = hashlib.sha256(
+        (place / "targets/measured" / OTHER / Measurement.file_name).read_bytes()
+    )
+    assert judged(OTHER).measurement_sha256 == digest.hexdigest()
+
+
+def test_judge_refuses_when_a_target_was_not_measured(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(KEY)
+    with pytest.raises(SystemExit, match="2"):
+        judged(OTHER)
+    assert f"judge: targets/measured/{OTHER}/measurement.json: file not found" in (
+        capsys.readouterr().err
+    )
+    assert not (place / "targets/judged").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "words"),
+    [
+        ("gates", {"max_p98_ms": 1.0}, "gates.max_p98_ms: unknown key"),
+        ("gates", {"max_error": {}}, "gates.max_error: no bound for 'fp32'"),
+        ("budgets", {"default": {"max_p99_ms": 0}}, "max_p99_ms"),
+    ],
+)
+def test_judge_refuses_bad_bounds_in_one_line(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    section: str,
+    values: dict[str, Any],
+    words: str,
+) -> None:
+    for key in (KEY, OTHER):
+        run(key)
+    _change(place, section, **values)
+    with pytest.raises(SystemExit, match="2"):
+        judged(KEY)
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
 
 
 def _forget_an_image(place: Path) -> None:
-    folder = place / "data/quantized/fp32"
-    with np.load(folder / REFERENCE) as held:
-        parts = {name: held[name][1:] for name in ("ids", "labels", "logits")}
-    np.savez(folder / REFERENCE, **parts)
+    folder = place / "models/quantized/fp32"
+    held = Reference.open(folder / REFERENCE, BUNDLE)
+    rows = tuple(row - 1 for row in held.rows if row)
+    shorter = OpenReference(
+        ids=held.ids[1:],
+        truth={name: values[1:] for name, values in held.truth.items()},
+        answers={name: values[1:] for name, values in held.answers.items()},
+        rows=rows,
+        raw={name: values[-len(rows) :] for name, values in held.raw.items()},
+        bundle_sha256=BUNDLE,
+    )
+    Reference.create(folder / REFERENCE, shorter)
     record = Quantized.read(folder)
-    digest = sha256_file(folder / REFERENCE)
+    digest = sha256_folder(folder / REFERENCE)
     record.model_copy(update={"reference_sha256": digest}).write(folder)
 
 
 def _touch_the_reference(place: Path) -> None:
-    with (place / "data/quantized/fp32" / REFERENCE).open("ab") as file:
+    with (place / "models/quantized/fp32" / REFERENCE / SAMPLE).open("ab") as file:
         file.write(b"\0")
 
 
@@ -206,12 +301,9 @@ def _change(place: Path, section: str, **values: object) -> None:
 BROKEN = {
     "images of another split": (_forget_an_image, "are not the"),
     "reference changed": (_touch_the_reference, "changed since quantize@fp32"),
-    "no export": (lambda place: shutil.rmtree(place / f"data/exported/{KEY}"), "exported.json"),
-    "no reference": (lambda place: shutil.rmtree(place / "data/quantized"), "quantized.json"),
+    "no export": (lambda place: shutil.rmtree(place / f"targets/exported/{KEY}"), "exported.json"),
+    "no reference": (lambda place: shutil.rmtree(place / "models/quantized"), "quantized.json"),
     "few runs": (lambda place: _change(place, "validate", runs=10), "validate.runs"),
-    "unknown gate": (lambda place: _change(place, "gates", max_p98_ms=1.0), "max_p99_ms?"),
-    "no bound": (lambda place: _change(place, "gates", min_cosine={}), "min_cosine"),
-    "no such target": (lambda place: _change(place, "targets", **{KEY: {}}), "baseline"),
 }
 
 
@@ -228,7 +320,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert said.count("\n") == 1
     assert said.startswith(f"validate@{KEY}: ")
     assert words in said
-    assert not (place / "data/measured" / KEY).exists()
+    assert not (place / "targets/measured" / KEY).exists()
     assert not (place / "metrics").exists()
 
 

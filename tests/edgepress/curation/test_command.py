@@ -19,11 +19,12 @@ from edgepress.curation import command
 from edgepress.curation.outputs import write_kept
 from edgepress.curation.rows import RowFile
 from edgepress.curation.work import Work
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.splits import Fractions
 from edgepress.methods import resolve
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.selection import Selection
+from tests.classified import classified
 
 Vectors = Callable[..., Any]
 
@@ -249,7 +250,7 @@ def test_foreign_images_are_refused_before_any_pass(
     Path("images").mkdir()
     source = resolve("data.sources", {"method": "digits"}, "test", "source")
     rules = Rules(split=Fractions(val=0.1, test=0.25), limit=40)
-    build_manifest(source(Path("images")), Path("images"), rules)
+    classified(source(Path("images")), Path("images"), rules)
     options = ["--keep", "0.3", "--report", "out.html", "--images", "images"]
     assert _curate(*options) == 2
     assert "--images: the manifest has no usable image of id 'img-0000'" in capsys.readouterr().err

@@ -14,13 +14,14 @@ from edgepress.curation.page import write_page
 from edgepress.curation.shards import Shards
 from edgepress.curation.tally import Labels, tally
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.splits import Fractions
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.inputs import InputSpec
 from edgepress.records.selection import Selection
+from tests.classified import classified
 
 SPEC = InputSpec(height=16, width=16, channels=1, mean=(0.0,), std=(1.0,))
 
@@ -31,9 +32,7 @@ def digits(tmp_path: Path, complexity: dict[str, Any]) -> tuple[Path, Path, Sele
     manifest = tmp_path / "manifest"
     manifest.mkdir()
     source = resolve("data.sources", {"method": "digits"}, "test", "source")
-    build_manifest(
-        source(manifest), manifest, Rules(split=Fractions(val=0.1, test=0.25), limit=150)
-    )
+    classified(source(manifest), manifest, Rules(split=Fractions(val=0.1, test=0.25), limit=150))
     images = ImageSet.open(manifest, "train")
     vectors = images.pixels(SPEC).reshape(len(images), -1).astype(np.float32) + 1
     Embeddings.create(tmp_path / "e", vectors, images.ids, encoder="p", encoder_sha256="0" * 64)
@@ -128,10 +127,10 @@ def test_tally_counts_classes_over_batches(
     _in_small_batches(monkeypatch)
     images = ImageSet.open(manifest, "train")
     kept = selection.table(folder).kept
-    for labels in (None, Labels(images.labels, np.arange(10))):
+    for labels in (None, Labels(images.strata, np.arange(10))):
         found = tally(selection, folder, labels, images, [])
-        assert found.totals.tolist() == np.bincount(images.labels, minlength=10).tolist()
-        assert found.kept.tolist() == np.bincount(images.labels[kept], minlength=10).tolist()
+        assert found.totals.tolist() == np.bincount(images.strata, minlength=10).tolist()
+        assert found.kept.tolist() == np.bincount(images.strata[kept], minlength=10).tolist()
 
 
 def test_tally_refuses_when_an_image_that_brings_the_class_is_missing(

@@ -15,13 +15,14 @@ import pytest
 from PIL import Image
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.splits import Fractions
 from edgepress.data.table import read_table
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import Manifest
+from tests.classified import classified
 
 RULES = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
 SPEC = InputSpec(height=8, width=8, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -30,7 +31,7 @@ RGB = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
 
 def ingest(source: dict[str, Any], out: Path) -> Manifest:
     method = resolve("data.sources", source, "params.yaml", "ingest.source")
-    return build_manifest(method(out), out, RULES)
+    return classified(method(out), out, RULES)
 
 
 def save(image: Image.Image, path: Path, **options: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from edgepress.data.checking import check_manifest
@@ -42,6 +43,7 @@ def sound_rows() -> list[Row]:
                 "path": f"{number}.png",
                 "split": SPLITS[number % 3],
                 "label": number // 3 % 2,
+                "classes": [number // 3 % 2],
                 "width": 16,
                 "height": 16,
                 "channels": 3,
@@ -57,7 +59,7 @@ def sound_rows() -> list[Row]:
 
 def write_manifest(rows: list[Row], folder: Path) -> Path:
     folder.mkdir()
-    with writing(folder) as table:
+    with writing(folder, pa.int32()) as table:
         for row in rows:
             table.add(row)
     usable = [row for row in rows if row["status"] == "ok"]
@@ -69,6 +71,8 @@ def write_manifest(rows: list[Row], folder: Path) -> Path:
         for split in SPLITS
     }
     Manifest(
+        task={"method": "classification"},
+        items={split: sum(r["split"] == split for r in usable) for split in SPLITS},
         source="folder",
         container="file",
         column=None,
@@ -114,7 +118,7 @@ def of_values(rows: list[Row]) -> None:
     rows[0]["width"] = 7
     rows[1]["height"] = 65
     rows[2]["channels"] = 4
-    rows[3]["label"] = 2
+    rows[3]["classes"] = [2]
     rows[4]["split"] = "dev"
 
 

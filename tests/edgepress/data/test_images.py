@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.preprocess import decode, normalise
 from edgepress.data.sources import digits, folder
 from edgepress.data.splits import Fractions
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import Manifest
+from tests.classified import classified
 
 SPEC = InputSpec(height=8, width=10, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 RULES = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
@@ -24,14 +25,14 @@ RULES = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
 def manifest(class_folders: Path, tmp_path: Path) -> Path:
     source = folder.Params(method="folder", path=str(class_folders))
     out = tmp_path / "manifest"
-    build_manifest(folder.ingest(out, params=source), out, RULES)
+    classified(folder.ingest(out, params=source), out, RULES)
     return out
 
 
 @pytest.fixture(scope="module")
 def digits_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("digits") / "manifest"
-    build_manifest(digits.ingest(out, params=digits.Params(method="digits")), out, RULES)
+    classified(digits.ingest(out, params=digits.Params(method="digits")), out, RULES)
     return out
 
 
@@ -43,12 +44,12 @@ def test_splits_part_the_images(manifest: Path) -> None:
     assert everything.classes == ("cat", "dog")
     counts = Manifest.read(manifest).counts
     for part, per_class in zip(parts, counts.values(), strict=True):
-        assert np.bincount(part.labels, minlength=2).tolist() == list(per_class.values())
+        assert np.bincount(part.strata, minlength=2).tolist() == list(per_class.values())
 
 
 def test_labels_ids_and_hashes_belong_to_the_bytes(manifest: Path, class_folders: Path) -> None:
     images = ImageSet.open(manifest, "train")
-    assert images.labels.dtype == np.int64
+    assert images.strata.tolist() == images.labels
     for index, name in enumerate(images.ids):
         data = (class_folders / name).read_bytes()
         assert images.encoded(index) == data

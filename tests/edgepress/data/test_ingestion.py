@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.sources import folder
 from edgepress.data.splits import Fractions
 from edgepress.data.table import read_table
 from edgepress.errors import UserError
 from edgepress.records.manifest import Manifest
+from tests.classified import classified
 
 FRACTIONS = Fractions(val=0.2, test=0.3)
 
@@ -20,7 +21,7 @@ FRACTIONS = Fractions(val=0.2, test=0.3)
 def ingest(pictures: Path, out: Path, limit: int | None = None) -> Manifest:
     params = folder.Params(method="folder", path=str(pictures))
     listing = folder.ingest(out, params=params)
-    return build_manifest(listing, out, Rules(split=FRACTIONS, limit=limit))
+    return classified(listing, out, Rules(split=FRACTIONS, limit=limit))
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -60,7 +61,7 @@ def test_progress_counts_every_image(class_folders: Path, tmp_path: Path) -> Non
     params = folder.Params(method="folder", path=str(class_folders))
     listing = folder.ingest(tmp_path / "out", params=params)
     seen: list[int] = []
-    build_manifest(listing, tmp_path / "out", Rules(split=FRACTIONS, limit=None), seen.append)
+    classified(listing, tmp_path / "out", Rules(split=FRACTIONS, limit=None), seen.append)
     assert sum(seen) == 60
 
 

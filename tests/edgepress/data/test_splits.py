@@ -74,10 +74,11 @@ def test_fractions_are_refused_when_a_split_would_be_empty(raw: dict[str, float]
 
 def test_refuse_empty_names_the_split_then_the_class() -> None:
     counts: dict[Split, dict[str, int]] = {"train": {"a": 1, "b": 0}, "val": {"a": 0, "b": 0}}
+    items: dict[Split, int] = {"train": 1, "val": 0}
     with pytest.raises(UserError, match="here: the val split has no usable image; do this"):
-        refuse_empty(counts, "here", "do this")
-    counts["val"]["a"] = 1
+        refuse_empty(items, counts, "here", "do this")
+    items["val"] = counts["val"]["a"] = 1
     with pytest.raises(UserError, match="here: the class 'b' has no usable image; do this"):
-        refuse_empty(counts, "here", "do this")
+        refuse_empty(items, counts, "here", "do this")
     counts["val"]["b"] = 1
-    refuse_empty(counts, "here", "do this")
+    refuse_empty(items, counts, "here", "do this")

@@ -95,7 +95,7 @@ def test_conditions_are_none_when_the_kernel_does_not_say(tmp_path: Path) -> Non
 
 def test_host_imports_none_of_the_tools_it_describes() -> None:
     code = (
-        "import sys; from edgepress.devices import host, fingerprint; host.conditions([], None);"
+        "import sys; from edgepress.devices import host; host.conditions([], None);"
         "heavy = {'torch', 'onnxruntime', 'openvino', 'numpy', 'onnx'} & set(sys.modules);"
         "sys.exit(len(heavy))"
     )

@@ -8,13 +8,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from edgepress.distillation.logits import Params, _loss
 from edgepress.distillation.teacher import Teacher
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
+from tests.classified import open_task
 
+TASK = open_task(tuple("0123456789"))
 RECIPE = {
     "method": "logits",
     "epochs": 2,
@@ -33,7 +34,7 @@ def examples() -> Examples:
     data = load_digits()
     pixels = (data.images[:300, ..., None] * 15.9).astype(np.uint8)
     spec = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
-    return Examples(pixels, data.target[:300].astype(np.int64), spec)
+    return Examples(pixels, {"label": data.target[:300].astype(np.int64)}, spec)
 
 
 def _linear(seed: int) -> nn.Module:
@@ -53,21 +54,23 @@ class _Counted(nn.Module):
 
 def _distill(examples: Examples, network: Teacher, **changes: object) -> nn.Module:
     student = _linear(2)
-    job = Job(student, examples, examples, 0)
+    job = Job(student, examples, examples, 0, TASK)
     resolve("distillation", {**RECIPE, **changes}, "params.yaml", "distill.recipe")(job, network)
     return student
 
 
-def test_loss_matches_the_papers_formula_when_computed_by_hand() -> None:
+def test_terms_match_the_papers_formula_when_computed_by_hand() -> None:
     generator = torch.Generator().manual_seed(0)
     student, teacher = torch.randn(2, 6, 10, generator=generator)
     labels = torch.arange(6)
-    params = Params.model_validate({**RECIPE, "weight": 0.7})
     p = (teacher / 3).softmax(1)
     kl = (p * (p.log() - (student / 3).softmax(1).log())).sum(1).mean()
     ce = -student.log_softmax(1)[torch.arange(6), labels].mean()
-    expected = 0.7 * 9 * kl + 0.3 * ce
-    torch.testing.assert_close(_loss(student, teacher, labels, params), expected)
+    learner = TASK.learner
+    torch.testing.assert_close(
+        learner.divergence({"logits": student}, {"logits": teacher}, 3.0), kl
+    )
+    torch.testing.assert_close(learner.loss({"logits": student}, {"label": labels})["loss"], ce)
 
 
 def test_student_is_the_same_when_answers_are_cached_or_live(
@@ -101,10 +104,10 @@ def test_cache_is_not_shared_when_teacher_or_images_differ(
     examples: Examples, tmp_path: Path
 ) -> None:
     network = _Counted()
-    Teacher(network, "a" * 64, tmp_path).cached_logits(examples)
-    Teacher(network, "b" * 64, tmp_path).cached_logits(examples)
-    fewer = Examples(examples.pixels[:100], examples.labels[:100], examples.spec)
-    Teacher(network, "a" * 64, tmp_path).cached_logits(fewer)
+    Teacher(network, "a" * 64, tmp_path).answer_once(examples, ("logits",))
+    Teacher(network, "b" * 64, tmp_path).answer_once(examples, ("logits",))
+    fewer = Examples(examples.pixels[:100], {"label": examples.truth["label"][:100]}, examples.spec)
+    Teacher(network, "a" * 64, tmp_path).answer_once(fewer, ("logits",))
     assert network.images == 2 * len(examples) + 100
 
 

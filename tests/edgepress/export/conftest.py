@@ -13,6 +13,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from edgepress.data.preprocess import normalise
+from edgepress.export.calibration import CalibrationImages
 from edgepress.export.job import ExportJob
 from edgepress.methods import resolve
 from edgepress.records.bundle import Bundle
@@ -20,8 +22,11 @@ from edgepress.records.exported import Exported
 from edgepress.records.inputs import InputSpec
 from edgepress.records.quantized import Quantized, Recipe
 from edgepress.records.target import Target
+from edgepress.records.tensors import TensorSpec
+from tests.classified import network as classifier
 
 SPEC = InputSpec(height=16, width=16, channels=1, mean=(0.3,), std=(0.35,))
+LOGITS = (TensorSpec(name="logits", shape=(1, 10), layout="NC"),)
 BACKBONE = {"method": "resnet_cifar", "depth": 8, "width": 8}
 
 
@@ -30,7 +35,7 @@ class Trained:
     """A network in eval mode, images it has and has not seen, and its answers to the latter."""
 
     network: nn.Module
-    calibration: npt.NDArray[np.float32]
+    calibration: npt.NDArray[np.uint8]
     images: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32]
 
@@ -44,10 +49,10 @@ class Trained:
 def trained() -> Trained:
     torch.manual_seed(0)
     digits = load_digits()
-    pixels = np.kron(digits.images / 16, np.ones((2, 2)))
-    images = torch.from_numpy(((pixels - 0.3) / 0.35).astype(np.float32))[:, None]
+    pixels = np.kron(np.round(digits.images * 255 / 16), np.ones((2, 2))).astype(np.uint8)
+    images = torch.from_numpy(normalise(pixels[..., None], SPEC))
     labels = torch.from_numpy(digits.target)
-    network = resolve("backbones", BACKBONE, "test", "backbone")(1, 10)
+    network = classifier(SPEC, 10, BACKBONE)
     optimizer = torch.optim.Adam(network.parameters(), 0.005)
     network.train()
     for step in range(90):
@@ -60,7 +65,8 @@ def trained() -> Trained:
     with torch.inference_mode():
         logits = network(images[1500:1600])
     assert (logits.argmax(1) == labels[1500:1600]).float().mean() > 0.8
-    return Trained(network, images[:64].numpy(), images[1500:1600].numpy(), logits.numpy())
+    calibration = pixels[:64, ..., None]
+    return Trained(network, calibration, images[1500:1600].numpy(), logits.numpy())
 
 
 class Mixed(nn.Module):
@@ -92,7 +98,7 @@ def mixed(trained: Trained) -> Trained:
     network = Mixed().train()
     with torch.no_grad():
         for _ in range(20):
-            network(torch.from_numpy(trained.calibration))
+            network(torch.from_numpy(normalise(trained.calibration, SPEC)))
         network.eval()
         logits = network(torch.from_numpy(trained.images)).numpy()
     return replace(trained, network=network, logits=logits)
@@ -116,8 +122,9 @@ def make_job(trained: Trained) -> MakeJob:
             reference_sha256="r" * 64,
         )
         bundle = Bundle(
-            task="classification",
+            task={"method": "classification"},
             backbone=BACKBONE,
+            head={"method": "linear"},
             classes=tuple("0123456789"),
             input=SPEC,
             parameters=1,
@@ -130,7 +137,10 @@ def make_job(trained: Trained) -> MakeJob:
             "quantized": quantized,
             "model": trained.network,
             "bundle": bundle,
-            "calibration": trained.calibration if kind == "int8" else None,
+            "outputs": LOGITS,
+            "calibration": (
+                CalibrationImages(trained.calibration, SPEC) if kind == "int8" else None
+            ),
             "out": out,
         }
         return ExportJob(**{**fields, **changes})  # type: ignore[arg-type]
@@ -169,7 +179,8 @@ def answer(trained: Trained) -> Answer:
         method = resolve("runtimes", {"method": runtime, "threads": 1}, "test", "runtime")
         session = getattr(method.module, function)(folder, exported, params=method.params)
         try:
-            return np.concatenate([session.run(image[None]) for image in trained.images])
+            found = [session.run({"image": image[None]})["logits"] for image in trained.images]
+            return np.concatenate(found)
         finally:
             session.close()
 

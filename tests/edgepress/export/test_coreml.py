@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from edgepress.data.preprocess import normalise
 from edgepress.errors import UserError
 from edgepress.export.coreml import Params
 from edgepress.export.coreml import export as write
+from edgepress.export.job import NotExportedError
 from edgepress.runtimes.mil.program import read_program
 
 OPTIONS = {"method": "coreml", "minimum_deployment_target": "iOS17"}
@@ -29,6 +31,21 @@ class Branching(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map images [N, 1, H, W] to logits [N, 10]."""
         logits: torch.Tensor = self.network(x if x.sum() > 0 else -x)
+        return logits
+
+
+class Shapes(nn.Module):
+    """A network that computes a number from a shape, as ViT, Swin and ShuffleNet do."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map images [N, 1, H, W] to logits [N, 10]."""
+        n, c, h, w = x.shape
+        flat = x.reshape(n, c, int(h * w))
+        logits: torch.Tensor = self.network(flat.reshape(n, c, h, w))
         return logits
 
 
@@ -79,6 +96,7 @@ def test_int8_graph_is_near_torch_when_norms_are_timms(
 ) -> None:
     from timm.layers import BatchNormAct2d
 
+    spec = make_job(tmp_path / "out", INT8).bundle.input
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(1, 8, 3, bias=False),
@@ -89,7 +107,7 @@ def test_int8_graph_is_near_torch_when_norms_are_timms(
     )
     with torch.no_grad():
         for _ in range(20):
-            network(torch.from_numpy(trained.calibration))
+            network(torch.from_numpy(normalise(trained.calibration, spec)))
         expected = network.eval()(torch.from_numpy(trained.images)).numpy()
     job = make_job(tmp_path / "out", INT8, model=network)
     answers = answer(job.out, write(job, params=Params(**OPTIONS)), "stand_in")
@@ -108,7 +126,7 @@ def test_package_is_whole_when_its_ids_are_replaced(export: Any) -> None:
 
 def test_record_describes_the_package_when_float(export: Any) -> None:
     folder, exported = export(FP32, OPTIONS)
-    assert (exported.format, exported.entry) == ("coreml", "model.mlpackage")
+    assert (exported.format, exported.part.entry) == ("coreml", "model.mlpackage")
     assert len(exported.files) == 3
     assert any("float32" in note for note in exported.notes)
     assert "cast" not in kinds(folder)
@@ -140,5 +158,13 @@ def test_int8_is_refused_when_the_network_cannot_be_followed(
     trained: Any, make_job: Any, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path / "out", INT8, model=Branching(trained.network).eval())
-    with pytest.raises(UserError, match=r"torch\.fx cannot follow this network"):
+    with pytest.raises(NotExportedError, match=r"torch\.fx cannot follow this network"):
         write(job, params=Params(**OPTIONS))
+
+
+def test_network_converts_when_it_computes_a_number_from_a_shape(
+    trained: Any, make_job: Any, answer: Any, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path / "out", FP32, model=Shapes(trained.network).eval())
+    exported = write(job, params=Params(**OPTIONS))
+    assert trained.cosine(answer(tmp_path / "out", exported, "stand_in")) >= 0.9999

@@ -56,8 +56,8 @@ def test_int8_file_is_near_torch_and_its_bytes_repeat_when_convolutions_are_dept
 
 def test_record_describes_the_file_when_int8(export: Any) -> None:
     _, exported = export(INT8, OPTIONS)
-    assert exported.layout == "NCHW"
-    assert (exported.format, exported.entry) == ("executorch", "model.pte")
+    assert [port.stored for port in (*exported.part.inputs, *exported.part.outputs)] == ["0", "0"]
+    assert (exported.format, exported.part.entry) == ("executorch", "model.pte")
     assert exported.calibration_sha256 == "c" * 64
     assert {"torch", "executorch", "torchao"} <= set(exported.tools)
     assert exported.notes == ("all operations run in XNNPACK",)

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from edgepress.errors import UserError
-from edgepress.export.job import ExportJob, finish, versions
+from edgepress.export.calibration import CalibrationImages
+from edgepress.export.job import (
+    ExportJob,
+    NotExportedError,
+    Written,
+    converting,
+    finish,
+    ports,
+    versions,
+)
+from edgepress.export.trial import run_once
 from edgepress.records.exported import Exported
 
 
@@ -16,12 +26,11 @@ def end(job: ExportJob, entry: str = "model.bin", **changes: Any) -> Exported:
     fields: dict[str, Any] = {
         "format": "raw",
         "entry": entry,
-        "layout": "NCHW",
-        "input_name": "input",
-        "output_name": "logits",
+        "inputs": ports(job.inputs),
+        "outputs": ports(job.outputs),
         "tools": {},
     }
-    return finish(job, **{**fields, **changes})
+    return finish(job, Written(**{**fields, **changes}))
 
 
 def test_finish_hashes_every_file_when_some_lie_in_folders(make_job: Any, tmp_path: Path) -> None:
@@ -74,17 +83,43 @@ def test_int8_refuses_when_weights_and_activations_differ(make_job: Any, tmp_pat
     ("images", "message"),
     [
         (None, "needs calibration images and 'int8' has none"),
-        (np.zeros((0, 1, 16, 16), np.float32), "has none"),
-        (np.zeros((4, 1, 8, 16), np.float32), r"float32 \(1, 8, 16\), the network takes"),
-        (np.zeros((4, 1, 16, 16), np.float64), "are float64"),
+        (np.zeros((0, 16, 16, 1), np.uint8), "has none"),
+        (np.zeros((4, 8, 16, 1), np.uint8), r"\(8, 16, 1\), the network takes \(16, 16, 1\)"),
     ],
 )
 def test_calibration_images_refuse_when_missing_or_misshapen(
     make_job: Any, tmp_path: Path, images: Any, message: str
 ) -> None:
-    job = make_job(tmp_path, "a-b-int8", calibration=images)
+    spec = make_job(tmp_path, "a-b-fp32").bundle.input
+    held = None if images is None else CalibrationImages(images, spec)
+    job = make_job(tmp_path, "a-b-int8", calibration=held)
     with pytest.raises(UserError, match=message):
         job.calibration_images()
+
+
+def test_converters_own_error_is_one_line_that_names_it_when_it_fails() -> None:
+    with (
+        pytest.raises(NotExportedError, match="toolkit: ValueError: a b") as refused,
+        converting("toolkit"),
+    ):
+        raise ValueError("a\nb")
+    assert "\n" not in str(refused.value)
+    with pytest.raises(UserError, match="mine"), converting("toolkit"):
+        raise UserError("mine")
+
+
+def test_export_is_refused_when_it_does_not_load_run_or_give_its_shapes(
+    make_job: Any, export: Any, tmp_path: Path
+) -> None:
+    folder, exported = export("x86_64-onnxruntime-fp32", {"method": "onnx", "opset": 18})
+    run_once(folder, exported)
+    wider = exported.part.outputs[0].tensor.model_copy(update={"shape": (1, 11)})
+    port = exported.part.outputs[0].model_copy(update={"tensor": wider})
+    part = exported.part.model_copy(update={"outputs": (port,)})
+    with pytest.raises(NotExportedError, match=r"gives logits \(1, 10\) instead of \(1, 11\)"):
+        run_once(folder, exported.model_copy(update={"parts": (part,)}))
+    with pytest.raises(NotExportedError, match="does not load"):
+        run_once(tmp_path, exported)
 
 
 def test_versions_name_the_package_when_it_is_missing() -> None:

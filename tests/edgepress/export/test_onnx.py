@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 
+from edgepress.export.calibration import CalibrationImages
 from edgepress.export.onnx import Params
 from edgepress.export.onnx import export as write
 from edgepress.params import validate
@@ -42,8 +43,10 @@ def test_int8_file_answers_alike_when_kernels_saturate_and_when_they_cannot(
     from edgepress.runtimes.onnx_session import OnnxSession
 
     folder, exported = export(INT8, OPTIONS)
-    exact = OnnxSession(folder / exported.entry, exported, 1, as_written=True)
-    expected = np.concatenate([exact.run(image[None]) for image in trained.images])
+    exact = OnnxSession(folder / exported.part.entry, exported, 1, as_written=True)
+    expected = np.concatenate(
+        [exact.run({"image": image[None]})["logits"] for image in trained.images]
+    )
     assert np.abs(answer(folder, exported) - expected).max() < 0.05 * np.abs(expected).max()
 
 
@@ -51,7 +54,7 @@ def test_int8_weights_keep_to_seven_bits_per_channel_and_all_layers_are_quantize
     export: Any,
 ) -> None:
     folder, exported = export(INT8, OPTIONS)
-    model = onnx.load(folder / exported.entry)
+    model = onnx.load(folder / exported.part.entry)
     weights = [
         onnx.numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
@@ -70,7 +73,7 @@ def test_file_is_one_static_graph_that_tells_nothing_of_this_machine(
 ) -> None:
     folder, exported = export(target, OPTIONS)
     assert [path.name for path in sorted(folder.iterdir())] == ["exported.json", "model.onnx"]
-    data = (folder / exported.entry).read_bytes()
+    data = (folder / exported.part.entry).read_bytes()
     assert str(Path(torch.__file__).parent).encode() not in data
     assert b"stack_trace" not in data
     model = onnx.load_from_string(data)
@@ -80,12 +83,9 @@ def test_file_is_one_static_graph_that_tells_nothing_of_this_machine(
         [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.input, *graph.output)
     ]
     assert shapes == [[1, 1, 16, 16], [1, 10]]
-    assert [graph.input[0].name, graph.output[0].name] == ["input", "logits"]
-    assert (exported.input_name, exported.output_name, exported.layout) == (
-        "input",
-        "logits",
-        "NCHW",
-    )
+    assert [graph.input[0].name, graph.output[0].name] == ["image", "logits"]
+    (taken,), (given,) = exported.part.inputs, exported.part.outputs
+    assert (taken.stored, taken.layout, given.stored) == ("image", "NCHW", "logits")
 
 
 def test_bytes_are_the_same_when_quantized_twice(
@@ -98,7 +98,8 @@ def test_bytes_are_the_same_when_quantized_twice(
 def test_bytes_change_when_the_calibration_images_change(
     make_job: Any, export: Any, trained: Any, tmp_path: Path
 ) -> None:
-    job = make_job(tmp_path / "out", INT8, calibration=trained.calibration * np.float32(2))
+    darker = CalibrationImages(trained.calibration // 2, make_job(tmp_path, INT8).bundle.input)
+    job = make_job(tmp_path / "out", INT8, calibration=darker)
     changed = write(job, params=Params(method="onnx", opset=18))
     assert changed.files != export(INT8, OPTIONS)[1].files
 

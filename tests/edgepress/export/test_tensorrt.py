@@ -31,8 +31,9 @@ def test_bundle_holds_graph_recipe_and_script_when_exported(export: Any) -> None
     assert [file.path for file in exported.files] == ["build.json", "build.py", "model.onnx"]
     recipe = json.loads((folder / "build.json").read_text())
     assert recipe["versions"] == ["10", "11"]
-    assert recipe["input"] == {"name": "input", "shape": [1, 1, 16, 16], "type": "float32"}
-    assert recipe["output"]["shape"] == [1, 10]
+    assert [each["name"] for each in recipe["inputs"]] == ["image"]
+    assert recipe["inputs"][0]["shape"] == [1, 1, 16, 16]
+    assert recipe["outputs"][0]["shape"] == [1, 10]
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     assert recipe["onnx_sha256"] == digest
 

@@ -31,9 +31,9 @@ def test_engine_comes_with_what_made_it_when_built_without_a_gpu(export: Any) ->
     sidecar = json.loads((folder / "model.engine.json").read_text())
     assert sidecar["compute_capability"] == "8.6"
     assert sidecar["tensorrt_rtx"] == exported.tools["tensorrt-rtx-cu13-libs"]
-    assert sidecar["engine_sha256"] == sha256_file(folder / exported.entry)
+    assert sidecar["engine_sha256"] == sha256_file(folder / exported.part.entry)
     assert sidecar["onnx_sha256"] == sha256_file(folder / "model.onnx")
-    assert (folder / exported.entry).stat().st_size > 10_000
+    assert (folder / exported.part.entry).stat().st_size > 10_000
 
 
 def test_int8_graph_has_no_zero_point_and_float_biases_for_tensorrt(export: Any) -> None:

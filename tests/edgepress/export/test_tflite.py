@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from edgepress.export.calibration import CalibrationImages
 from edgepress.export.tflite import Params
 from edgepress.export.tflite import export as write
 
@@ -44,7 +45,11 @@ def test_largest_values_survive_when_an_early_image_holds_them(
     trained: Any, make_job: Any, answer: Any, tmp_path: Path
 ) -> None:
     """Ranges must cover all calibration images, not an average of the last ones."""
-    images = np.concatenate([trained.images, np.repeat(trained.images[:1] * 0, 60, axis=0)])
+    pixels = np.round((trained.images * 0.35 + 0.3) * 255).astype(np.uint8)
+    pixels = pixels.transpose(0, 2, 3, 1)
+    dark = np.zeros((60, 16, 16, 1), np.uint8)
+    spec = make_job(tmp_path / "out", INT8).bundle.input
+    images = CalibrationImages(np.concatenate([pixels, dark]), spec)
     job = make_job(tmp_path / "out", INT8, calibration=images)
     answers = answer(job.out, write(job, params=Params(**OPTIONS)))
     assert np.abs(answers - trained.logits).max() < 0.1 * np.abs(trained.logits).max()
@@ -52,8 +57,9 @@ def test_largest_values_survive_when_an_early_image_holds_them(
 
 def test_record_describes_the_file_when_int8(export: Any) -> None:
     _, exported = export(INT8, OPTIONS)
-    assert exported.layout == "NHWC"
-    assert (exported.format, exported.entry) == ("tflite", "model.tflite")
+    assert exported.part.inputs[0].layout == "NHWC"
+    assert exported.part.inputs[0].stored_shape == (1, 16, 16, 1)
+    assert (exported.format, exported.part.entry) == ("tflite", "model.tflite")
     assert exported.calibration_sha256 == "c" * 64
     assert {"torch", "litert-torch", "ai-edge-quantizer"} <= set(exported.tools)
     assert not [note for note in exported.notes if note.startswith("left in float")]

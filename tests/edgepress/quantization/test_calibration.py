@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections import Counter
 from pathlib import Path
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 
 from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
+from edgepress.export.calibration import CalibrationImages
 from edgepress.quantization.calibration import choose, collect
-from edgepress.records.calibration import Calibration
+from edgepress.records.calibration import IMAGES
 from edgepress.records.inputs import InputSpec
 from edgepress.records.record import sha256_folder
 
@@ -57,13 +57,17 @@ def test_choice_keeps_all_but_one_when_an_image_is_added(labels, label, data):
     assert len(set(before) - set(after)) <= 1
 
 
-def test_collected_images_are_those_of_the_manifest_when_read(images: ImageSet) -> None:
-    held = collect(images, SPEC, 30)
+def test_written_images_are_those_of_the_manifest_when_read(
+    images: ImageSet, tmp_path: Path
+) -> None:
+    record = collect(images, SPEC, 30).write(tmp_path)
+    rows = [images.ids.index(name) for name in record.ids]
+    held = CalibrationImages.open(tmp_path)
+    np.testing.assert_array_equal(held.pixels, images.pixels(SPEC)[rows])
     everything = np.concatenate(list(images.batches(SPEC, 64)))
-    rows = [images.ids.index(name) for name in held.ids]
-    np.testing.assert_array_equal(held.images, everything[rows])
-    assert held.sha256 == tuple(images.sha256[row] for row in rows)
-    assert set(Counter(images.labels[rows].tolist()).values()) == {3}
+    np.testing.assert_array_equal(np.concatenate(list(held.batches(7))), everything[rows])
+    assert record.sha256 == tuple(images.sha256[row] for row in rows)
+    assert set(Counter(images.strata[rows].tolist()).values()) == {3}
 
 
 def test_collect_refuses_when_more_are_asked_for_than_kept(images: ImageSet) -> None:
@@ -71,26 +75,18 @@ def test_collect_refuses_when_more_are_asked_for_than_kept(images: ImageSet) -> 
         collect(images, SPEC, 5000)
 
 
-def test_digest_changes_when_one_pixel_of_one_image_changes(
-    images: ImageSet, tmp_path: Path
-) -> None:
-    held = collect(images, SPEC, 10)
-    pixels = held.images.copy()
-    pixels[3, 0, 5, 5] += np.float32(1 / 255)
-    other = dataclasses.replace(held, images=pixels)
-    digests = []
-    for name, kept in {"a": held, "b": held, "c": other}.items():
-        record = kept.write(tmp_path / name)
-        assert Calibration.read(tmp_path / name) == record
-        digests.append(sha256_folder(tmp_path / name))
+def test_folder_is_refused_when_a_pixel_changed_since(images: ImageSet, tmp_path: Path) -> None:
+    collect(images, SPEC, 10).write(tmp_path)
+    pixels = np.load(tmp_path / IMAGES)
+    pixels[3, 5, 5] ^= 1
+    np.save(tmp_path / IMAGES, pixels)
+    with pytest.raises(UserError, match="is not the file calibration.json names"):
+        CalibrationImages.open(tmp_path)
+
+
+def test_folder_has_the_same_bytes_when_written_twice(images: ImageSet, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        collect(images, SPEC, 10).write(tmp_path / name)
+    collect(images, SPEC, 11).write(tmp_path / "c")
+    digests = [sha256_folder(tmp_path / name) for name in "abc"]
     assert digests[0] == digests[1] != digests[2]
-
-
-def test_digest_changes_when_the_same_pixels_come_from_another_file(
-    images: ImageSet, tmp_path: Path
-) -> None:
-    held = collect(images, SPEC, 10)
-    other = dataclasses.replace(held, sha256=("0" * 64, *held.sha256[1:]))
-    held.write(tmp_path / "a")
-    other.write(tmp_path / "b")
-    assert sha256_folder(tmp_path / "a") != sha256_folder(tmp_path / "b")

@@ -14,8 +14,8 @@ def test_recipe_is_int8_and_the_network_the_same_when_quantized(job):
         assert result.recipe.per_channel is per_channel
         assert result.network is job.network
         assert result.surgery == ()
-        assert result.calibration.images.shape == (20, 1, 16, 16)
-        assert set(result.calibration.ids) <= set(job.images.ids)
+        assert len(result.calibration.images) == 20
+        assert set(result.calibration.images.ids) <= set(job.images.ids)
 
 
 @pytest.mark.parametrize(

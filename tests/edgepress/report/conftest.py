@@ -12,25 +12,26 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from edgepress.records.bundle import Bundle
-from edgepress.records.exported import Exported, ExportedFile
+from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import (
-    Accuracy,
     Conditions,
     Energy,
     Interval,
     Latency,
     Measurement,
+    OutputParity,
     Parity,
+    Score,
 )
 from edgepress.records.target import Target
+from edgepress.records.tensors import TensorSpec
 from edgepress.records.verdict import Verdict, Verdicts
 from edgepress.report.run import (
     ClassCount,
     Concept,
     Curation,
     Data,
-    Epoch,
     Example,
     Model,
     Provenance,
@@ -41,6 +42,10 @@ from edgepress.report.run import (
 
 CLASSES = tuple(str(digit) for digit in range(10))
 INPUT = InputSpec(height=16, width=16, channels=1, mean=(0.3,), std=(0.35,))
+IMAGE = Port(tensor=INPUT.tensors[0], stored="image", layout="NCHW")
+LOGITS = Port(
+    tensor=TensorSpec(name="logits", shape=(1, 10), layout="NC"), stored="logits", layout="NC"
+)
 HERE = {
     "x86_64-onnxruntime-fp32": (0.9778, 0.41, 322_100, 84.0),
     "x86_64-onnxruntime-int8": (0.9756, 0.36, 98_400, 81.0),
@@ -65,12 +70,10 @@ def exported(target: Target, size: int, classes: tuple[str, ...] = CLASSES) -> E
     return Exported(
         target=target,
         format="onnx",
-        entry="model.onnx",
+        parts=(Part(name="model", entry="model.onnx", inputs=(IMAGE,), outputs=(LOGITS,)),),
         files=(ExportedFile(path="model.onnx", sha256="ab" * 32, bytes=size),),
         input=INPUT,
-        layout="NCHW",
-        input_name="image",
-        output_name="logits",
+        task={"method": "classification"},
         classes=classes,
         tools={"onnx": "1.23.2", "torch": "2.14.1"},
         bundle_sha256="b" * 64,
@@ -99,19 +102,31 @@ def conditions() -> Conditions:
 
 def measured(key: str) -> TargetRun:
     target = Target.parse(key)
-    top1, p50, size, memory = HERE[key]
+    accuracy, p50, size, memory = HERE[key]
     baseline = key.replace("int8", "fp32")
     speedup = HERE[baseline][1] / p50
-    drop = 100 * (0.9778 - top1)
+    drop = 0.9778 - accuracy
     measurement = Measurement(
         target=target,
         exported_sha256="e" * 64,
         size_bytes=size,
-        parity=Parity(cosine=0.9991, max_abs=0.31, top1_agreement=0.991, images=450),
-        accuracy=Accuracy(
-            top1=Interval(value=top1, low=top1 - 0.014, high=min(1.0, top1 + 0.011)),
-            drop_points=Interval(value=drop, low=drop - 0.9, high=drop + 0.9),
-            images=450,
+        parity=Parity(
+            outputs=(OutputParity(name="logits", error=0.03, cosine=0.9991, max_abs=0.31),),
+            sample=256,
+            agreement=0.991,
+            changed=4,
+            items=450,
+        ),
+        scores=(
+            Score(
+                name="accuracy",
+                value=Interval(
+                    value=accuracy, low=accuracy - 0.014, high=min(1.0, accuracy + 0.011)
+                ),
+                drop=Interval(value=drop, low=drop - 0.009, high=drop + 0.009),
+                constant=0.1,
+                items=450,
+            ),
         ),
         latency=Latency(
             p50_ms=around(p50, 0.02),
@@ -130,15 +145,21 @@ def measured(key: str) -> TargetRun:
         not_run={},
     )
     return TargetRun(
-        target, exported(target, size), measurement, verdicts(target, drop, p50, speedup), baseline
+        target,
+        exported(target, size),
+        measurement=measurement,
+        verdicts=verdicts(target, drop, p50, speedup),
+        baseline=baseline,
     )
 
 
 def verdicts(target: Target, drop: float, p50: float, speedup: float) -> Verdicts:
-    upper, lower = drop + 0.9, speedup * 0.96
+    upper, lower = drop + 0.009, speedup * 0.96
     found = [
-        gate("accuracy", upper <= 2.0, upper, 2.0, "points", f"loses up to {upper:.2f} points"),
-        gate("parity", True, 0.9991, 0.98, "", "agrees with the Bundle"),
+        gate(
+            "accuracy", upper <= 0.02, upper, 0.02, "share", f"loses up to {100 * upper:.2f} points"
+        ),
+        gate("parity", True, 0.03, 0.1, "", "agrees with the Bundle"),
         gate("latency", True, p50 * 2.1, 20.0, "ms", "p99 is under the bound"),
         gate("size", True, 0.1, 5.0, "MB", "small enough"),
         gate("memory", True, 84.0, 1024.0, "MB", "fits"),
@@ -170,13 +191,13 @@ def gate(name: str, passed: bool, value: float, bound: float, unit: str, reason:
 
 def not_run(key: str) -> TargetRun:
     target, reason = Target.parse(key), AWAY[key]
-    parts = ("accuracy", "latency", "memory")
+    parts = ("scores", "latency", "memory")
     measurement = Measurement(
         target=target,
         exported_sha256="f" * 64,
         size_bytes=120_000,
         parity=None,
-        accuracy=None,
+        scores=(),
         latency=None,
         peak_memory_mb=None,
         energy=Energy(status="unavailable", millijoules=None, reason=reason),
@@ -186,8 +207,8 @@ def not_run(key: str) -> TargetRun:
     found = [
         Verdict(gate=name, outcome="not-run", value=None, bound=bound, unit=unit, reason=reason)
         for name, bound, unit in (
-            ("accuracy", 2.0, "points"),
-            ("parity", 0.98, ""),
+            ("accuracy", 0.02, "share"),
+            ("parity", 0.1, ""),
             ("latency", 20.0, "ms"),
             ("memory", 1024.0, "MB"),
         )
@@ -196,26 +217,27 @@ def not_run(key: str) -> TargetRun:
     return TargetRun(
         target,
         exported(target, 120_000),
-        measurement,
-        Verdicts(target=target, verdicts=tuple(found)),
-        key.replace("int8", "fp32"),
+        measurement=measurement,
+        verdicts=Verdicts(target=target, verdicts=tuple(found)),
+        baseline=key.replace("int8", "fp32"),
     )
 
 
 def model(name: str, parameters: int, accuracy: float, epochs: int) -> Model:
     history = tuple(
-        Epoch(
-            epoch=epoch,
-            loss=2.2 * math.exp(-epoch / 3) + 0.05,
-            train_accuracy=1 - 0.8 * math.exp(-epoch / 2),
-            val_accuracy=accuracy - 0.7 * math.exp(-epoch / 2.5),
-            learning_rate=0.1,
-        )
+        {
+            "epoch": epoch,
+            "loss": 2.2 * math.exp(-epoch / 3) + 0.05,
+            "train_accuracy": 1 - 0.8 * math.exp(-epoch / 2),
+            "val_accuracy": accuracy - 0.7 * math.exp(-epoch / 2.5),
+            "learning_rate": 0.1,
+        }
         for epoch in range(1, epochs + 1)
     )
     bundle = Bundle(
-        task="classification",
+        task={"method": "classification"},
         backbone={"method": "resnet_cifar", "depth": 8},
+        head={"method": "linear"},
         classes=CLASSES,
         input=INPUT,
         parameters=parameters,
@@ -223,7 +245,7 @@ def model(name: str, parameters: int, accuracy: float, epochs: int) -> Model:
         lineage={"stage": "train"},
         weights_sha256="d" * 64,
     )
-    return Model(name, bundle, history, accuracy, parameters * 4)
+    return Model(name, bundle, history, {"accuracy": accuracy}, parameters * 4)
 
 
 def pictures() -> tuple[Curation, dict[str, bytes]]:
@@ -287,7 +309,12 @@ def finished() -> Run:
             seed=0,
         ),
         stages=stages(targets),
-        data=Data(CLASSES, {"train": 1260, "val": 126, "test": 450}, {"truncated": 2, "CMYK": 1}),
+        data=Data(
+            "classification",
+            CLASSES,
+            {"train": 1260, "val": 126, "test": 450},
+            {"truncated": 2, "CMYK": 1},
+        ),
         curation=curation,
         models=(
             model("teacher", 1_083_722, 0.9911, 12),

@@ -9,7 +9,7 @@ from edgepress.report.run import Run
 def test_a_machine_is_told_once_when_many_targets_ran_on_it(finished: Run) -> None:
     [setting] = settings(finished.targets)
     assert len(setting.targets) == 8  # the six that could not run have no conditions to tell
-    assert setting.timing == ("1000 runs after 50 to warm up, batch of one, 1 thread",)
+    assert setting.timing == ("1000 runs after 50 to warm up, one item, 1 thread",)
     assert setting.throttled == "not known on this host"
     assert ("onnxruntime", "1.31.1") in setting.tools
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgepress.report.curves import learning_curves
-from edgepress.report.run import Epoch, Run
+from edgepress.report.run import Run
 
 
 def test_curves_hold_a_line_per_model_when_all_have_histories(finished: Run) -> None:
@@ -25,7 +25,11 @@ def test_curves_fall_on_the_page_when_values_fall(finished: Run) -> None:
 
 
 def test_diverged_epochs_are_left_out_when_the_loss_is_not_finite(finished: Run) -> None:
-    history = (Epoch(epoch=1, loss=2.0), Epoch(epoch=2, loss=float("nan")), Epoch(epoch=3, loss=1))
+    history = (
+        {"epoch": 1, "loss": 2.0},
+        {"epoch": 2, "loss": float("nan")},
+        {"epoch": 3, "loss": 1.0},
+    )
     charts = learning_curves([replace(finished.models[0], history=history)])
     assert [chart.title for chart in charts] == ["Training loss"]
     assert len(charts[0].lines[0].points) == 2

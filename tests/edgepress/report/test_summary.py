@@ -49,8 +49,8 @@ def test_command_prints_what_validate_wrote_when_pointed_at_it(
     for target in finished.targets[:2]:
         assert target.measurement is not None
         assert target.verdicts is not None
-        target.measurement.write(tmp_path / target.key)
-        target.verdicts.write(tmp_path / target.key)
+        target.measurement.write(tmp_path / "measured" / target.key)
+        target.verdicts.write(tmp_path / "judged" / target.key)
     parser = argparse.ArgumentParser()
     summary.add_arguments(parser)
     assert summary.run(parser.parse_args([str(tmp_path)])) == 0

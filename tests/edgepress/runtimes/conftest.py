@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgepress.export.calibration import CalibrationImages
 from edgepress.export.job import ExportJob
 from edgepress.methods import resolve
 from edgepress.records.bundle import Bundle
@@ -21,6 +23,7 @@ from edgepress.records.exported import Exported, ExportedFile
 from edgepress.records.inputs import InputSpec
 from edgepress.records.quantized import Quantized, Recipe
 from edgepress.records.target import Target
+from edgepress.records.tensors import TensorSpec
 from edgepress.runtimes.session import Session
 
 SPEC = InputSpec(height=8, width=10, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -74,8 +77,9 @@ def _job(key: str, network: nn.Module, images: npt.NDArray[np.float32], out: Pat
         reference_sha256="r" * 64,
     )
     bundle = Bundle(
-        task="classification",
+        task={"method": "classification"},
         backbone={},
+        head={},
         classes=tuple("abcde"),
         input=SPEC,
         parameters=1,
@@ -83,21 +87,37 @@ def _job(key: str, network: nn.Module, images: npt.NDArray[np.float32], out: Pat
         lineage={},
         weights_sha256="w" * 64,
     )
-    return ExportJob(target, quantized, network, bundle, images, out)
+    pixels = np.clip(np.round((images * 0.25 + 0.5) * 255), 0, 255).astype(np.uint8)
+    calibration = CalibrationImages(pixels.transpose(0, 2, 3, 1), SPEC)
+    outputs = (TensorSpec(name="logits", shape=(1, 5), layout="NC"),)
+    return ExportJob(target, quantized, network, bundle, outputs, calibration, out)
 
 
-Load = Callable[..., Session]
+@dataclass(frozen=True)
+class One:
+    """A session of one input and one output, run on plain arrays."""
+
+    session: Session
+
+    def run(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return self.session.run({"image": image})["logits"]
+
+    def close(self) -> None:
+        self.session.close()
+
+
+Load = Callable[..., One]
 
 
 @pytest.fixture(scope="session")
 def load_session() -> Load:
     """Open an export in its runtime through `load`, or another function of the runtime's module."""
 
-    def run(folder: Path, exported: Exported, function: str = "load") -> Session:
+    def run(folder: Path, exported: Exported, function: str = "load") -> One:
         raw = {"method": exported.target.runtime, "threads": 1}
         method = resolve("runtimes", raw, "test", "runtime")
         session: Session = getattr(method.module, function)(folder, exported, params=method.params)
-        return session
+        return One(session)
 
     return run
 
@@ -116,5 +136,23 @@ def forged(tmp_path: Path) -> Forge:
         changed = ExportedFile(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         files = tuple(changed if file.path == path else file for file in exported.files)
         return copy, exported.model_copy(update={"files": files})
+
+    return run
+
+
+Reshape = Callable[..., Exported]
+
+
+@pytest.fixture(scope="session")
+def reshaped() -> Reshape:
+    """Write an export's record as if its one input had another shape or name."""
+
+    def run(exported: Exported, **changes: object) -> Exported:
+        (port,) = exported.part.inputs
+        tensor = port.tensor.model_copy(update=changes)
+        part = exported.part.model_copy(
+            update={"inputs": (port.model_copy(update={"tensor": tensor}),)}
+        )
+        return exported.model_copy(update={"parts": (part,)})
 
     return run

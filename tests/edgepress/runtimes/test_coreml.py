@@ -80,14 +80,17 @@ def test_stand_in_refuses_when_the_weights_are_cut_short(small_export, load_sess
         load_session(copy, record, "stand_in")
 
 
-def test_stand_in_refuses_when_the_record_names_another_input(small_export, load_session):
+def test_stand_in_refuses_when_the_record_names_another_output(small_export, load_session):
     folder, exported = small_export(TARGET, **OPTIONS)
-    renamed = exported.model_copy(update={"input_name": "pixels"})
-    with pytest.raises(UserError, match="has image and logits, exported.json says pixels"):
-        load_session(folder, renamed, "stand_in")
+    (port,) = exported.part.outputs
+    renamed = exported.part.model_copy(
+        update={"outputs": (port.model_copy(update={"stored": "scores"}),)}
+    )
+    with pytest.raises(UserError, match=r"gives logits, exported.json says scores"):
+        load_session(folder, exported.model_copy(update={"parts": (renamed,)}), "stand_in")
 
 
 def test_run_refuses_when_the_batch_has_another_shape(small_export, load_session):
     session = load_session(*small_export(TARGET, **OPTIONS), "stand_in")
-    with pytest.raises(UserError, match="takes float32"):
+    with pytest.raises(UserError, match="the export takes float32"):
         session.run(np.zeros((1, 8, 10, 3), np.float32))

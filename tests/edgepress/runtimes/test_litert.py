@@ -62,19 +62,18 @@ def test_load_refuses_when_the_file_is_foreign(small_export, load_session, forge
         load_session(copy, exported)
 
 
-def test_load_refuses_when_the_record_has_another_shape(small_export, load_session):
+def test_load_refuses_when_the_record_has_another_shape(small_export, load_session, reshaped):
     folder, exported = small_export(FP32, method="tflite")
-    spec = exported.input.model_copy(update={"height": 10, "width": 8})
     with pytest.raises(
-        UserError, match=r"takes \(1, 8, 10, 3\), exported.json says \(1, 10, 8, 3\)"
+        UserError, match=r"takes \S+ \(1, 8, 10, 3\), exported.json says \S+ \(1, 10, 8, 3\)"
     ):
-        load_session(folder, exported.model_copy(update={"input": spec}))
+        load_session(folder, reshaped(exported, shape=(1, 3, 10, 8)))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 10), (1, 8, 10, 3), (3, 8, 10)])
 def test_run_refuses_when_the_batch_has_another_shape(small_export, load_session, shape):
     session = load_session(*small_export(FP32, method="tflite"))
-    with pytest.raises(UserError, match="takes float32"):
+    with pytest.raises(UserError, match="the export takes float32"):
         session.run(np.zeros(shape, np.float32))
 
 

@@ -198,7 +198,7 @@ def test_gpu_is_described_when_the_driver_knows_one(driver):
 
 def test_driver_call_that_fails_is_named_when_memory_runs_out(driver):
     with pytest.raises(cuda.CudaError, match="cuMemAlloc_v2 failed with CUDA error 2"):
-        cuda.Buffers(1 << 24, np.zeros(1, np.float32))
+        cuda.Buffers({"image": np.zeros(1 << 22, np.float32)})
 
 
 class Engine:
@@ -211,13 +211,13 @@ class Engine:
         return self
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return {"input": (1, 3, 8, 10), "logits": (1, 5)}[name]
+        return {"image": (1, 3, 8, 10), "logits": (1, 5)}[name]
 
     def set_tensor_address(self, name: str, address: int) -> None:
         self.addresses[name] = address
 
     def execute_async_v3(self, stream: int) -> bool:
-        ctypes.memmove(self.addresses["logits"], self.addresses["input"], 5 * 4)
+        ctypes.memmove(self.addresses["logits"], self.addresses["image"], 5 * 4)
         return True
 
 
@@ -232,8 +232,9 @@ def test_session_moves_input_and_output_through_the_device_when_run(driver, smal
     _, exported = small_export(FP32, **OPTIONS)
     session = engine_session(exported, Engine())
     for image in images[:3]:
-        np.testing.assert_array_equal(session.run(image[None])[0], image.ravel()[:5])
-    with pytest.raises(UserError, match="takes float32"):
-        session.run(images[:2])
+        answer = session.run({"image": image[None]})["logits"]
+        np.testing.assert_array_equal(answer[0], image.ravel()[:5])
+    with pytest.raises(UserError, match="the export takes float32"):
+        session.run({"image": images[:2]})
     session.close()
     assert not driver.memory

@@ -17,6 +17,6 @@ def digits() -> tuple[Examples, Examples]:
     labels = data.target[order].astype(np.int64)
     spec = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
     return (
-        Examples(pixels[:400], labels[:400], spec),
-        Examples(pixels[400:600], labels[400:600], spec),
+        Examples(pixels[:400], {"label": labels[:400]}, spec),
+        Examples(pixels[400:600], {"label": labels[400:600]}, spec),
     )

@@ -4,7 +4,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepress.training.augment import augment
+from edgepress.training.augment import Augment, draw
+
+
+def augment(batch: torch.Tensor, kind: Augment, generator: torch.Generator) -> torch.Tensor:
+    warp = draw(kind, batch.shape, generator)
+    return batch if warp is None else warp.move(batch)
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -48,3 +53,14 @@ def test_draws_repeat_when_the_generator_is_seeded_alike() -> None:
     first = augment(batch, "flip_shift", _generator(5))
     assert torch.equal(first, augment(batch, "flip_shift", _generator(5)))
     assert not torch.equal(first, augment(batch, "flip_shift", _generator(6)))
+
+
+def test_mask_goes_where_its_picture_goes_when_both_are_moved() -> None:
+    pictures = torch.randint(1, 255, (6, 3, 16, 16), generator=_generator(1), dtype=torch.uint8)
+    masks = pictures[:, :1] // 64
+    warp = draw("flip_shift", pictures.shape, _generator(2))
+    assert warp is not None
+    moved, labels = warp.move(pictures), warp.move(masks, 255)
+    inside = labels != 255
+    assert torch.equal(labels[inside], (moved[:, :1] // 64)[inside])
+    assert torch.equal(~inside, moved[:, :1] == 0)

@@ -15,8 +15,10 @@ from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Examples, Normalise
 from edgepress.training.loop import Job
 from edgepress.training.sgd import Sgd
+from tests.classified import open_task
 
 Digits = tuple[Examples, Examples]
+TASK = open_task(tuple("0123456789"))
 RECIPE = {
     "method": "supervised",
     "epochs": 3,
@@ -47,6 +49,7 @@ def _train(digits: Digits, job_changes: dict[str, object] | None = None, **chang
             "train": digits[0],
             "val": digits[1],
             "seed": 0,
+            "task": TASK,
             **(job_changes or {}),
         }
     )  # type: ignore[arg-type]
@@ -61,7 +64,7 @@ def _same(first: nn.Module, second: nn.Module) -> bool:
 
 def test_digits_are_learnt_when_trained_for_a_few_epochs(digits: Digits) -> None:
     job = _train(digits, epochs=20, augment="none", learning_rate=0.02)
-    assert loop.accuracy(job.network, digits[1]) > 0.9
+    assert loop.scores(job.network, digits[1], TASK)[0].value.value > 0.9
 
 
 def test_weights_are_the_same_when_the_seed_is_the_same(digits: Digits) -> None:
@@ -81,7 +84,7 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     method = resolve("training", RECIPE, "params.yaml", "train.recipe")
-    whole = Job(_network(), *digits, 0)
+    whole = Job(_network(), *digits, 0, TASK)
     expected = method(whole)
 
     def kill(done: int, total: int) -> None:
@@ -90,11 +93,11 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
 
     checkpoint = Checkpoint(tmp_path / "state")
     with pytest.raises(KilledError):
-        method(Job(_network(), *digits, 0, checkpoint, kill))
-    resumed = Job(_network(), *digits, 0, checkpoint)
+        method(Job(_network(), *digits, 0, TASK, checkpoint, kill))
+    resumed = Job(_network(), *digits, 0, TASK, checkpoint)
     seen: list[int] = []
     history = method(
-        Job(resumed.network, *digits, 0, checkpoint, lambda done, total: seen.append(done))
+        Job(resumed.network, *digits, 0, TASK, checkpoint, lambda done, total: seen.append(done))
     )
     assert seen[0] == step + 1
     assert _same(whole.network, resumed.network)
@@ -105,7 +108,7 @@ def test_checkpoint_is_ignored_when_its_file_is_truncated(digits: Digits, tmp_pa
     network = _network()
     optimizer = Sgd(network, 0.0)
     checkpoint = Checkpoint(tmp_path)
-    checkpoint.save(network, optimizer, checkpoints.Position(3, [], 0.0, 0, 0))
+    checkpoint.save(network, optimizer, checkpoints.Position(3, [], {}))
     assert checkpoint.restore(network, optimizer) is not None
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:50])
@@ -126,7 +129,7 @@ def test_training_stops_with_one_line_when_the_loss_is_not_finite(digits: Digits
 
 
 def test_training_is_refused_when_there_is_one_image(digits: Digits) -> None:
-    one = Examples(digits[0].pixels[:1], digits[0].labels[:1], digits[0].spec)
+    one = Examples(digits[0].pixels[:1], {"label": digits[0].truth["label"][:1]}, digits[0].spec)
     with pytest.raises(UserError, match="1 images are too few"):
         _train(digits, {"train": one})
 
@@ -150,7 +153,7 @@ def test_recipe_is_refused_when_a_value_is_out_of_range(
 
 def test_bfloat16_trains_to_the_same_accuracy_when_asked_for(digits: Digits) -> None:
     job = _train(digits, epochs=20, augment="none", learning_rate=0.02, precision="bf16")
-    assert loop.accuracy(job.network, digits[1]) > 0.88
+    assert loop.scores(job.network, digits[1], TASK)[0].value.value > 0.88
 
 
 def test_normalise_matches_the_preprocessing_of_the_data_room(digits: Digits) -> None:

@@ -16,12 +16,14 @@ import numpy as np, torch
 from torch import nn
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from edgepress.tasks.task import Task
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 
 recipe = dict(method="supervised", epochs=20, batch=64, learning_rate=0.01, weight_decay=0.0,
               label_smoothing=0.0, augment="none", precision="fp32")
 train = resolve("training", recipe, "test", "recipe")
+task = Task.open({{"method": "classification"}}, tuple("01234567"), "test")
 
 
 def run(narrow, images):
@@ -32,8 +34,8 @@ def run(narrow, images):
     half = (0.5,) * images
     spec = InputSpec(height=8, width=8, channels=images, mean=half, std=half)
     pixels = np.random.default_rng(0).integers(0, 255, (640, 8, 8, images), np.uint8)
-    examples = Examples(pixels, np.arange(640) % 8, spec)
-    train(Job(network, examples, examples, 0))
+    examples = Examples(pixels, {{"label": np.arange(640) % 8}}, spec)
+    train(Job(network, examples, examples, 0, task))
 
 
 for narrow, images in {CASES}:
@@ -74,3 +76,9 @@ def test_weights_lie_channels_last_when_that_is_safe(channels: int, last: bool) 
         network.append(nn.Conv2d(channels, 16, 1, 2))
     placed = machine.place(network, torch.device("cpu"))
     assert placed[0].weight.is_contiguous(memory_format=torch.channels_last) == last
+
+
+def test_weights_stay_as_they_are_when_one_has_five_dimensions() -> None:
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv3d(1, 2, 3))
+    placed = machine.place(network, torch.device("cpu"))
+    assert placed[0].weight.is_contiguous()

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.sources import cifar10, cifar100
 from edgepress.data.sources._cifar import Archive, ingest_archive
 from edgepress.data.splits import Fractions
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
+from tests.classified import classified
 
 SPEC = InputSpec(height=32, width=32, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 
@@ -54,13 +55,13 @@ def test_published_layout_is_read_to_the_pixel(real: Archive, tmp_path: Path) ->
     out = tmp_path / "manifest"
     listing = ingest_archive(out, archive, tmp_path / "cache")
     rules = Rules(split=Fractions(val=0.3, test=0.3), limit=None)
-    manifest = build_manifest(listing, out, rules)
+    manifest = classified(listing, out, rules)
     assert manifest.classes == ("cat", "dog")
     assert sum(manifest.counts["test"].values()) == 40
     assert sum(manifest.counts["val"].values()) > 0
     images = ImageSet.open(out, "test")
     assert np.array_equal(images.pixels(SPEC), pictures("test"))
-    assert images.labels.tolist() == [0, 1] * 20
+    assert images.labels == [0, 1] * 20
     assert images.ids[3] == "test/00003"
     train = ImageSet.open(out, "train")
     expected = pictures("train")[[int(name.split("/")[1]) for name in train.ids]]

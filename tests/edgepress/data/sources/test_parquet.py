@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.listing import Listing
 from edgepress.data.sources.parquet import Params, ingest
 from edgepress.data.splits import Fractions
 from edgepress.errors import UserError
+from tests.classified import classified
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -89,9 +90,9 @@ def test_rows_without_a_known_label_have_a_problem(tmp_path: Path) -> None:
     problems = [(entry.label, entry.problem) for entry in listed(path).entries()]
     assert problems == [
         (0, None),
-        (-1, "no label: None is none of the classes"),
-        (-1, "no label: -1 is none of the classes"),
-        (-1, "no label: 2 is none of the classes"),
+        (None, "no label: None is none of the classes"),
+        (None, "no label: -1 is none of the classes"),
+        (None, "no label: 2 is none of the classes"),
     ]
 
 
@@ -102,7 +103,7 @@ def test_images_are_read_in_place(tmp_path: Path, encode: Any) -> None:
     pq.write_table(table, path, row_group_size=7)
     out = tmp_path / "manifest"
     rules = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
-    manifest = build_manifest(listed(path), out, rules)
+    manifest = classified(listed(path), out, rules)
     assert sorted(p.name for p in out.iterdir()) == ["manifest.json", "manifest.parquet"]
     assert manifest.usable == 40
     images = ImageSet.open(out)

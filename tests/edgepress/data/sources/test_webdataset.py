@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from edgepress.data.images import ImageSet
-from edgepress.data.ingestion import Rules, build_manifest
+from edgepress.data.ingestion import Rules
 from edgepress.data.listing import Listing
 from edgepress.data.sources.webdataset import Params, ingest
 from edgepress.data.splits import Fractions
 from edgepress.errors import UserError
+from tests.classified import classified
 
 
 def write(path: Path, members: dict[str, bytes], mode: Any = "w") -> Path:
@@ -51,7 +52,7 @@ def test_label_comes_from_a_field_of_the_json_member(tmp_path: Path) -> None:
     members |= {"3.json": b"{}", "3.webp": b"x", "4.json": b"not json", "4.webp": b"x"}
     listing = listed(write(tmp_path / "a.tar", members), "json.kind")
     assert listing.classes == ("7", "cat")
-    assert [entry.label for entry in listing.entries()] == [1, 0, -1, -1]
+    assert [entry.label for entry in listing.entries()] == [1, 0, None, None]
 
 
 def test_samples_without_one_image_or_a_label_have_a_problem(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_images_are_read_in_place(tmp_path: Path, encode: Any) -> None:
         write(tmp_path / f"shards/train-{shard}.tar", members)
     out = tmp_path / "manifest"
     rules = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
-    manifest = build_manifest(listed(tmp_path / "shards"), out, rules)
+    manifest = classified(listed(tmp_path / "shards"), out, rules)
     assert manifest.usable == 40
     assert all(sum(counts.values()) for counts in manifest.counts.values())
     images = ImageSet.open(out)

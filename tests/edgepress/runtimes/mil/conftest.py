@@ -50,7 +50,7 @@ def check(convert: Convert, tmp_path: Path) -> Callable[..., None]:
         assert set(kinds) <= found, f"the program holds {sorted(found)}"
         with torch.no_grad():
             expected = module(sample).numpy()
-        answer = Interpreter(program).run(sample.numpy())
+        answer = Interpreter(program).run({"x": sample.numpy()})["y"]
         assert answer.shape == expected.shape
         tolerance = 4e-3 if half else 2e-5
         np.testing.assert_allclose(answer, expected, rtol=tolerance, atol=tolerance)

@@ -119,12 +119,34 @@ def test_elementwise_equals_pytorch_when_converted(check, function, kind):
         (lambda x: x.mean((2, 3), keepdim=True).squeeze(3).unsqueeze(1), "squeeze"),
         (lambda x: x @ x.transpose(2, 3), "matmul"),
         (lambda x: x.amin(3), "reduce_min"),
+        (lambda x: x.argmax(1).float(), "reduce_argmax"),
+        (lambda x: functional.interpolate(x, scale_factor=2.0), "upsample_nearest_neighbor"),
+        (lambda x: _raised(x, (10, 8)), "upsample_bilinear"),
+        (lambda x: _raised(x, (7, 9)), ""),
+        (lambda x: functional.interpolate(x, (9, 7), mode="bilinear", align_corners=True), ""),
         (lambda x: x**3, "pow"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_shapes_equal_pytorch_when_converted(check, function, kind):
-    check(Call(function), sample(1, 3, 5, 4), kind)
+    check(Call(function), sample(1, 3, 5, 4), *filter(None, [kind]))
+
+
+def _raised(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose2d(3, 4, 2, 2),
+        nn.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=1),
+        nn.ConvTranspose2d(4, 8, 3, 2, 1, groups=2),
+    ],
+    ids=["doubling", "padded", "grouped"],
+)
+def test_transposed_conv_equals_pytorch_when_converted(check, layer):
+    check(layer, sample(1, layer.in_channels, 5, 4), "conv_transpose")
 
 
 def test_normalization_equals_pytorch_when_it_is_not_folded_away(check):
@@ -148,7 +170,7 @@ def test_values_are_rounded_as_declared_when_the_program_is_float16(check, conve
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, 2))
     check(network, sample(1, 3, 5, 4), "cast", "conv", half=True)
     double = convert(Call(lambda x: x * 2 / 2), torch.zeros(1, 1), tmp_path, True)
-    answer = Interpreter(double).run(np.array([[2049.0]], np.float32))
+    answer = Interpreter(double).run({"x": np.array([[2049.0]], np.float32)})["y"]
     assert answer.item() == 2048.0  # 2049 needs 12 bits, float16 has 11
 
 
@@ -167,7 +189,7 @@ def test_weights_are_unpacked_when_they_are_int8(convert, tmp_path):
     program = read_program(tmp_path / "packed.mlpackage")
     assert "constexpr_affine_dequantize" in {step.kind for step in program.operations}
     expected = layer(sample(1, 3, 6, 6)).detach().numpy()
-    answer = Interpreter(program).run(sample(1, 3, 6, 6).numpy())
+    answer = Interpreter(program).run({"x": sample(1, 3, 6, 6).numpy()})["y"]
     step = float(np.ptp(layer.weight.detach().numpy())) / 255
     assert 0 < np.abs(answer - expected).max() < step * 27 * 5
 
@@ -209,9 +231,8 @@ def test_interpreter_names_the_operation_when_it_is_unknown(convert, tmp_path):
     strange = Operation("topk", {}, {}, ("a",), ("FLOAT32",))
     changed = type(program)(
         program.path,
-        program.input_name,
-        program.input_shape,
-        program.output_name,
+        program.inputs,
+        program.outputs,
         (*program.operations, strange),
     )
     with pytest.raises(NotHere, match="does not know topk"):

@@ -13,15 +13,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgepress.devices.measure import Reference
-from edgepress.devices.subject import Subject
-from edgepress.records.exported import Exported, ExportedFile
+from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
+from edgepress.records.reference import OpenReference, sampled
 from edgepress.records.target import Target
+from edgepress.records.tensors import TensorSpec
+from edgepress.tasks.task import Task
+from edgepress.validation.measure import Truth
+from edgepress.validation.subject import Subject
+from tests.classified import ENTRY, open_task
 
 Array = npt.NDArray[np.float32]
 SPEC = InputSpec(height=16, width=16, channels=3, mean=(0.3, 0.3, 0.5), std=(0.35, 0.35, 0.4))
 BUNDLE = "b" * 64
+IMAGE = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
+LOGITS = Port(
+    tensor=TensorSpec(name="logits", shape=(1, 10), layout="NC"), stored="logits", layout="NC"
+)
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,33 @@ def weights(digits: tuple[Digits, Digits]) -> Weights:
 
 
 @pytest.fixture(scope="session")
-def reference(digits: tuple[Digits, Digits], weights: Weights) -> Reference:
+def task() -> Task:
+    return open_task(tuple("0123456789"))
+
+
+@pytest.fixture(scope="session")
+def reference(digits: tuple[Digits, Digits], weights: Weights, task: Task) -> OpenReference:
     test = digits[1]
     ids = tuple(f"digit-{index}" for index in range(len(test.labels)))
-    return Reference(ids, test.labels, weights.logits(test.inputs(SPEC)), BUNDLE)
+    logits = weights.logits(test.inputs(SPEC))
+    rows = sampled(ids, task.answers.outputs(SPEC))
+    answers = task.answers.decode({"logits": logits}, SPEC)
+    raw = {"logits": logits[list(rows)]}
+    return OpenReference(ids, {"label": test.labels}, answers, rows, raw, BUNDLE)
+
+
+MakeTruth = Callable[..., Truth]
+
+
+@pytest.fixture(scope="session")
+def truth(digits: tuple[Digits, Digits], reference: OpenReference, task: Task) -> MakeTruth:
+    """Return what an export is held against: the test digits as its own record prepares them."""
+
+    def make(subject: Subject, batches: int = 7) -> Truth:
+        parts = np.array_split(digits[1].inputs(subject.exported.input), batches)
+        return Truth(reference, [{"image": part} for part in parts], task, SPEC)
+
+    return make
 
 
 def make_graph(weights: Weights, softmax: bool = False) -> Any:
@@ -201,12 +232,10 @@ def write(tmp_path: Path) -> Write:
         Exported(
             target=Target.parse(key),
             format="onnx",
-            entry="model.onnx",
+            parts=(Part(name="model", entry="model.onnx", inputs=(IMAGE,), outputs=(LOGITS,)),),
             files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
             input=spec,
-            layout="NCHW",
-            input_name="image",
-            output_name="logits",
+            task=ENTRY,
             classes=tuple("0123456789"),
             tools={},
             bundle_sha256=bundle,

@@ -10,27 +10,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepress.devices import host, latency, measure, memory
-from edgepress.devices.accuracy import accuracy
-from edgepress.devices.gates import Gates, judge
-from edgepress.devices.latency import Plan
-from edgepress.devices.measure import Reference
-from edgepress.devices.parity import parity
-from edgepress.devices.subject import Subject
+from edgepress.devices import host
+from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval, Latency
+from edgepress.records.reference import OpenReference
 from edgepress.records.target import Target
+from edgepress.tasks.task import Task
+from edgepress.validation import latency, measure, memory
+from edgepress.validation.gates import Budget, Gates, judge
+from edgepress.validation.latency import Plan
+from edgepress.validation.parity import compare
+from edgepress.validation.subject import Subject
+from edgepress.validation.timing import Timing
 
-PLAN = Plan(warmup=5, runs=400, threads=1, confidence=0.95, seed=0)
-BOUNDS = Gates(
-    max_accuracy_drop_points=2.0,
-    min_cosine={"fp32": 0.9999, "int8": 0.98},
-    max_p99_ms=20.0,
-    max_size_mb=5.0,
-    max_peak_memory_mb=1024.0,
+PLAN = Plan(Timing(warmup=5, runs=400, threads=1, confidence=0.95), seed=0)
+GATES = Gates(
+    max_drop=0.02,
+    min_score={"accuracy": 0.8, "balanced_accuracy": 0.8},
+    min_class_score=0.3,
+    max_error={"fp32": 0.001, "int8": 0.2},
+    min_agreement={"fp32": 0.999, "int8": 0.97},
     min_speedup=1.0,
 )
+BUDGET = Budget(max_p99_ms=20.0, max_size_mb=5.0, max_peak_memory_mb=1024.0)
+SPEC = InputSpec(height=16, width=16, channels=3, mean=(0.3, 0.3, 0.5), std=(0.35, 0.35, 0.4))
 HERE = f"{sorted(host.here().devices)[0]}-onnxruntime"
-ANSWERS = {"parity", "accuracy"}
+ANSWERS = {"parity", "agreement", "drop"}
 Write = Callable[..., Subject]
 Change = Callable[[Any], Any]
 
@@ -88,13 +93,12 @@ def permuted_classes(weights: Any) -> Any:
 
 
 @pytest.fixture
-def blocked_by(digits: Any, reference: Reference) -> Callable[..., set[str]]:
+def blocked_by(truth: Any) -> Callable[..., set[str]]:
     """Return the gates that do not pass an export, measured as a target of its precision."""
 
     def gates_of(subject: Subject) -> set[str]:
-        batches = np.array_split(digits[1].inputs(subject.exported.input), 3)
-        found = measure.measure(subject, None, reference, batches, PLAN)
-        judged = judge(found, BOUNDS, Target.parse(f"{HERE}-fp32"))
+        found = measure.measure(subject, None, truth(subject, 3), PLAN)
+        judged = judge(found, GATES, BUDGET, Target.parse(f"{HERE}-fp32"))
         blocked = {v.gate for v in judged.verdicts if v.outcome != "pass"}
         assert (judged.outcome == "pass") == (not blocked)
         return blocked
@@ -201,25 +205,98 @@ def test_saturating_int8_is_blocked_where_the_processor_has_no_vnni(
     assert ANSWERS & blocked_by(write(wide, f"{HERE}-int8"))
 
 
+def doubled(weights: Any) -> Any:
+    """A common factor on all logits: every answer stays, no number does."""
+    return dataclasses.replace(
+        weights, second=2 * weights.second, second_bias=2 * weights.second_bias
+    )
+
+
+def offset(weights: Any) -> Any:
+    """The same number added to every logit: answers and cosine hardly move."""
+    return dataclasses.replace(weights, second_bias=weights.second_bias + np.float32(5.0))
+
+
+@precisions
+@pytest.mark.parametrize("fault", [doubled, offset])
+def test_change_that_keeps_every_answer_is_blocked_by_the_raw_outputs(
+    precision: str, fault: Change, weights: Any, made: Any, blocked_by: Any
+) -> None:
+    assert blocked_by(made(fault(weights), precision)) >= {"parity"}
+
+
+@precisions
+def test_network_that_names_one_class_for_everything_is_blocked(
+    precision: str, weights: Any, made: Any, digits: Any, task: Task
+) -> None:
+    """Held against its own float answers it is perfect; against the labels it is nothing."""
+    bias = np.zeros(10, np.float32)
+    bias[3] = 1.0
+    dead = dataclasses.replace(weights, second=weights.second * 1e-6, second_bias=bias)
+    logits = dead.logits(digits[1].inputs(SPEC))
+    reference = OpenReference(
+        ids=tuple(map(str, range(len(logits)))),
+        truth={"label": digits[1].labels},
+        answers=task.answers.decode({"logits": logits}, SPEC),
+        rows=tuple(range(50)),
+        raw={"logits": logits[:50]},
+        bundle_sha256="b" * 64,
+    )
+    subject = made(dead, precision)
+    batches = [{"image": digits[1].inputs(subject.exported.input)}]
+    held = measure.Truth(reference, batches, task, SPEC)
+    judged = judge(
+        measure.measure(subject, None, held, PLAN), GATES, BUDGET, subject.exported.target
+    )
+    blocked = {v.gate for v in judged.verdicts if v.outcome == "fail"}
+    assert blocked >= {"accuracy", "balanced_accuracy", "class_score", "accuracy_above_constant"}
+
+
+@pytest.mark.parametrize("change", ["shifted", "turned", "inverted", "blurred"])
+def test_pictures_prepared_otherwise_are_blocked(
+    change: str, weights: Any, made: Any, truth: Any
+) -> None:
+    """The export is right, what its device does to pictures first is not."""
+    subject = made(weights, "fp32")
+    held = truth(subject, 1)
+    images = held.batches[0]["image"]
+    wrong = {
+        "shifted": np.roll(images, 1, axis=3),
+        "turned": images.transpose(0, 1, 3, 2),
+        "inverted": -images,
+        "blurred": (images + np.roll(images, 1, 2) + np.roll(images, 1, 3)) / 3,
+    }[change]
+    other = dataclasses.replace(held, batches=[{"image": np.ascontiguousarray(wrong)}])
+    found = measure.measure(subject, None, other, PLAN)
+    judged = judge(found, GATES, BUDGET, subject.exported.target)
+    assert ANSWERS & {v.gate for v in judged.verdicts if v.outcome == "fail"}
+
+
 def test_false_alarms_are_rare_when_healthy_exports_are_judged_on_other_images(
-    weights: Any, made: Any, digits: Any, reference: Reference
+    weights: Any, made: Any, digits: Any, task: Task
 ) -> None:
     """Draw 500 test sets per precision from the real one; none of the two exports is at fault."""
     rng = np.random.default_rng(0)
+    images = digits[1].inputs(SPEC)
+    theirs = weights.logits(images)
     alarms = {"fp32": 0, "int8": 0}
     for precision in alarms:
         session = made(weights, precision).load(1)
-        images = digits[1].inputs(made(weights, precision).exported.input)
-        logits = np.concatenate([session.run(image[None]) for image in images])
+        logits = np.concatenate([session.run({"image": i[None]})["logits"] for i in images])
         for _ in range(500):
             pick = rng.integers(0, len(logits), len(logits))
-            drop = accuracy(
-                logits[pick], reference.logits[pick], reference.labels[pick], 0.95
-            ).drop_points
-            cosine = parity(logits[pick], reference.logits[pick]).cosine
+            ours, floats = (
+                task.answers.decode({"logits": each[pick]}, SPEC) for each in (logits, theirs)
+            )
+            truth = {"label": digits[1].labels[pick]}
+            drop = task.answers.score(ours, floats, truth, 0.95)[0].drop
+            agreement = float(task.answers.agreement(ours, floats).mean())
+            error = compare("logits", logits[pick][:256], theirs[pick][:256]).error
             alarms[precision] += (
-                drop.high >= BOUNDS.max_accuracy_drop_points
-                or cosine < BOUNDS.min_cosine[precision]
+                drop is None
+                or drop.high >= GATES.max_drop
+                or agreement < GATES.min_agreement[precision]
+                or error > GATES.max_error[precision]
             )
     assert alarms["fp32"] == 0
     # This INT8 loses 0.2 points: 450 images fail to prove that it loses under 2 in 2.8 % of draws.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepress.devices import intervals
+from edgepress import intervals
 
 Floats = npt.NDArray[np.float64]
 counts = st.integers(1, 2000).flatmap(

@@ -1,0 +1,105 @@
+"""Code: which files an execution can import, and what counts as a change of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgepress.state.code import Execution, Tree
+
+FILES = {
+    "edgepress/__init__.py": "",
+    "edgepress/a.py": "import numpy\nfrom edgepress import b\n",
+    "edgepress/b.py": "def late():\n    from edgepress.c import thing\n",
+    "edgepress/c.py": "thing = 1\n",
+    "edgepress/idle.py": "",
+    "edgepress/typed.py": "from typing import TYPE_CHECKING\n"
+    "if TYPE_CHECKING:\n    from edgepress import idle\n",
+    "edgepress/room/__init__.py": "",
+    "edgepress/room/one.py": "from edgepress.c import thing\n",
+    "edgepress/room/two.py": "",
+    "stages/__init__.py": "",
+    "stages/make.py": 'USES = {"made.by": "room"}\nfrom edgepress import a, typed\n',
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Tree(tmp_path)
+
+
+def execution(tree: Tree, method: str = "one") -> Execution:
+    return Execution("make", None, {"made": {"by": {"method": method}}}, Tree(tree.root))
+
+
+def test_imports_are_followed_into_functions_and_not_into_annotations(tree: Tree) -> None:
+    assert tree.closure(["edgepress.a"]) == {
+        "edgepress", "edgepress.a", "edgepress.b", "edgepress.c",
+    }  # fmt: skip
+    assert "edgepress.idle" not in tree.closure(["edgepress.typed"])
+
+
+def test_method_is_part_of_the_code_when_an_entry_names_it(tree: Tree) -> None:
+    one, two = execution(tree, "one"), execution(tree, "two")
+    assert "edgepress.room.one" in one.modules
+    assert "edgepress.room.one" not in two.modules
+    assert one.digest != two.digest
+
+
+def test_module_that_no_entry_names_is_a_stranger(tree: Tree) -> None:
+    loaded = ["edgepress.a", "edgepress.room.two", "numpy", "edgepress.no_file"]
+    assert execution(tree).strangers(loaded) == ["edgepress.room.two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("thing = 1\n# a comment\n", True),
+        ('"""Says it."""\n\n\nthing = 1\n', True),
+        ("thing = (1)\n", True),
+        ("thing = 2\n", False),
+        ("thing = 1\nother = 1\n", False),
+    ],
+)
+def test_digest_changes_when_what_the_code_does_may_change(
+    tree: Tree, text: str, same: bool
+) -> None:
+    before = execution(tree).digest
+    (tree.root / "edgepress/c.py").write_text(text)
+    assert (execution(tree).digest == before) is same
+
+
+def test_template_beside_a_package_counts(tree: Tree) -> None:
+    before = execution(tree).digest
+    (tree.root / "edgepress/room/templates").mkdir()
+    (tree.root / "edgepress/room/templates/page.j2").write_text("{{ a }}")
+    assert execution(tree).digest != before
+
+
+def test_other_peoples_packages_are_named_and_the_standard_library_is_not(tree: Tree) -> None:
+    assert tree.outside(tree.closure(["edgepress.a", "edgepress.typed"])) == {"numpy"}
+
+
+def test_memory_gives_the_same_answers_and_notices_changed_files(tree: Tree) -> None:
+    memory = tree.root / "memory.json"
+    first = Tree(tree.root, memory)
+    expected = first.digest(first.closure(["edgepress.a"]))
+    first.remember()
+    assert memory.is_file()
+    again = Tree(tree.root, memory)
+    assert again.digest(again.closure(["edgepress.a"])) == expected
+    (tree.root / "edgepress/c.py").write_text("thing = 12345\n")
+    changed = Tree(tree.root, memory)
+    assert changed.digest(changed.closure(["edgepress.a"])) != expected
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}'])
+def test_damaged_memory_is_forgotten(tree: Tree, text: str) -> None:
+    memory = tree.root / "memory.json"
+    memory.write_text(text)
+    assert Tree(tree.root, memory).closure(["edgepress.c"]) == {"edgepress", "edgepress.c"}
