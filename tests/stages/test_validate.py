@@ -167,7 +167,7 @@ def test_records_and_metrics_are_written_when_an_export_is_healthy(place: Path) 
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     measured = Measurement.read(place / "targets/measured" / KEY)
     # A latency may be refused while other work shares the machine; nothing else may.
     assert set(measured.not_run) <= {"latency"}
@@ -263,6 +263,7 @@ def test_judge_refuses_bad_bounds_in_one_line(
     for key in (KEY, OTHER):
         run(key)
     _change(place, section, **values)
+    capsys.readouterr()  # on a slow machine the measurements say how far they are
     with pytest.raises(SystemExit, match="2"):
         judged(KEY)
     said = capsys.readouterr().err
