@@ -11,6 +11,10 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class PassingError(UserError):
+    """What may pass by itself, a server that restarts, a lock: stages exit 75, flows retry that."""
+
+
 def nearest(name: str, known: list[str]) -> str:
     """Return ' (did you mean X?)' for the known name closest to `name`, or an empty string."""
     import difflib

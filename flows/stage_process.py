@@ -27,6 +27,8 @@ _ADVICE = re.compile(
     r"To (track|enable) |\s+(git add|dvc config) |Use `dvc push`|(Updat|Generat)ing lock"
 )
 _CODE = re.compile(r"failed to run: .*exited with (?P<code>-?\d+)")
+_REFUSED, _MAY_PASS = "2", "75"
+"""Exit codes by which a stage says itself whether trying again can help."""
 
 _running: set[subprocess.Popen[str]] = set()
 
@@ -128,9 +130,10 @@ def told(stage: str, lines: list[str]) -> str:
 def passing(lines: list[str]) -> bool:
     """Tell whether a failure may pass by itself; what a stage refused (exit 2) never does."""
     text = "\n".join(lines)
-    if any(match["code"] == "2" for match in _CODE.finditer(text)):
+    codes = {match["code"] for match in _CODE.finditer(text)}
+    if _REFUSED in codes:
         return False
-    return bool(_LOCKED.search(text) or _NETWORK.search(text))
+    return _MAY_PASS in codes or bool(_LOCKED.search(text) or _NETWORK.search(text))
 
 
 def how(lines: list[str]) -> How:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import psutil
 from pydantic import BaseModel
 
-from edgepress.errors import UserError
+from edgepress.errors import PassingError, UserError
 from edgepress.methods import Method, resolve
 from edgepress.params import lookup, read_yaml, validate
 from edgepress.records.record import write_atomically
@@ -106,7 +106,10 @@ class Stage:
 
 
 def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> None:
-    """Run `work` as stage `name`; a UserError or a full disk becomes one line and exit code 2."""
+    """Run `work` as stage `name`; a UserError or a full disk becomes one line and exit code 2.
+
+    A PassingError becomes one line and exit code 75, which the flow tries again.
+    """
     logging.basicConfig(level=os.environ.get("EDGEPRESS_LOG", "WARNING"), format="%(message)s")
     title = name
     try:
@@ -117,6 +120,8 @@ def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> No
             work(stage)
             _refuse_strangers(stage)
             stage.finish()
+    except PassingError as error:
+        sys.exit(_refuse(title, str(error), os.EX_TEMPFAIL))
     except UserError as error:
         sys.exit(_refuse(title, str(error)))
     except OSError as error:
@@ -163,9 +168,9 @@ _USERS_ERRNO = {
 }
 
 
-def _refuse(title: str, message: str) -> int:
+def _refuse(title: str, message: str, code: int = 2) -> int:
     sys.stderr.write(f"{title}: {message}\n")
-    return 2
+    return code
 
 
 def _key(name: str, arguments: list[str], keyed: bool) -> str | None:

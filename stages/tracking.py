@@ -6,40 +6,45 @@ the next one without doubling anything.
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from edgepress.errors import UserError
-from edgepress.records.exported import Port
+from edgepress.records.exported import Exported, Port
 from edgepress.records.measurement import Interval
 from edgepress.sections import project_name
 from edgepress.validation.promotion import Standing, refusal
+from stages.aliases import CANDIDATE, CHAMPION, Aliases
+from stages.outages import explained, probe, unopened
 from stages.releases import Release, StageLog
 
 # MLflow reads these while it is imported; a closed network must not hold a run up for minutes.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 import mlflow  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import Model, ModelSignature  # noqa: E402
 from mlflow.types import Schema, TensorSpec  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 ARTIFACTS = Path("mlartifacts")
-CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 _BATCH = 100
+_STORE_ERRORS = (MlflowException, OSError, SQLAlchemyError)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,25 +66,43 @@ class Registered:
     """Every move of an alias, oldest first."""
 
 
+def _reached(
+    method: Callable[Concatenate[Store, P], T],
+) -> Callable[Concatenate[Store, P], T]:
+    """Make a failure of the store itself one line that names it; others stay what they are."""
+
+    @wraps(method)
+    def reached(self: Store, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except _STORE_ERRORS as error:
+            line = explained(error, self.uri)
+            if line is None:
+                raise
+            raise line from None
+
+    return reached
+
+
 class Store:
     """One project's experiment and registered models in one MLflow store."""
 
     def __init__(self, uri: str, project: str) -> None:
         """Open the store, creating the experiment if need be; UserError if it cannot be reached."""
         for name in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(uri)
+            # What goes wrong is raised as well; MLflow would log its traceback beside that.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.uri = uri
         self.project = project_name(project, "params.yaml")
+        probe(uri)
+        mlflow.set_tracking_uri(uri)
         try:
             self.client = mlflow.MlflowClient()
             self._experiment = self._open_experiment(uri)
-        except (MlflowException, OSError) as error:
-            first = str(error).strip().split("\n")[0].split(" (Caused by")[0]
-            raise UserError(
-                f"MLflow at {uri}: {first}; start it, or name another store in params.yaml "
-                "(register.tracking_uri) or in MLFLOW_TRACKING_URI"
-            ) from None
+        except _STORE_ERRORS as error:
+            raise unopened(error, uri) from None
 
+    @_reached
     def log_stages(
         self, execution: str, logs: Sequence[StageLog], tags: Mapping[str, str]
     ) -> dict[str, str]:
@@ -96,63 +119,44 @@ class Store:
         self.client.set_terminated(parent.info.run_id)
         return runs
 
+    @_reached
     def log_dataset(self, run_id: str, digest: str, source: str) -> None:
         """Name the data version that a run's measurements were taken on."""
         data = Dataset(self.project, digest, "dvc", json.dumps({"path": source}))
         self.client.log_inputs(run_id, [DatasetInput(data)])
 
+    @_reached
     def register(self, release: Release, run_id: str, dataset: str, margin: float) -> Registered:
         """Make or find the release's version, set the candidate, and promote it if it passed.
 
         It is promoted unless it was rolled back once or is worse than the champion by `margin`.
         """
-        name = f"{self.project}.{release.key}"
-        self._ensure_model(name, release)
-        version = self._find_version(name, release.content)
-        created = version is None
-        if version is None:
-            model_id = self._log_model(release, run_id, dataset)
-            version = self.client.create_model_version(
-                name,
-                source=f"models:/{model_id}",
-                run_id=run_id,
-                model_id=model_id,
-                tags={
-                    "content": release.content,
-                    "model_id": model_id,
-                    "standing": _standing_text(release.standing),
-                    **release.tags,
-                },
-            )
-        else:
-            self._restore_artifacts(str(version.tags["model_id"]), release)
-        number = str(version.version)
+        aliases = Aliases(self.client, f"{self.project}.{release.key}")
+        self._ensure_model(aliases.name, release)
+        version, created = self._version(aliases.name, release, run_id, dataset)
+        number, model_id = str(version.version), str(version.tags["model_id"])
         # A gate can change its mind about the same content when its bounds change.
-        self.client.set_model_version_tag(name, number, "gate", release.outcome)
-        self.client.set_model_version_tag(name, number, "reasons", release.reasons[:4000])
-        self._move(name, CANDIDATE, number, release.outcome)
-        held_back = (
-            "" if release.outcome != "pass" else self._held_back(name, version, release, margin)
+        self._tag(aliases.name, number, gate=release.outcome, reasons=release.reasons)
+        aliases.move(CANDIDATE, number, release.outcome)
+        passed = release.outcome == "pass"
+        held_back = self._held_back(aliases, version, release, margin) if passed else ""
+        promoted = passed and not held_back and aliases.promote(number)
+        self._tag(aliases.name, number, held_back=held_back)
+        return Registered(
+            aliases.name,
+            number,
+            model_id,
+            created,
+            promoted,
+            held_back,
+            aliases.held(),
+            tuple(aliases.trail()),
         )
-        promoted = release.outcome == "pass" and not held_back and self._promote(name, number)
-        self.client.set_model_version_tag(name, number, "held_back", held_back[:4000])
-        made = (created, promoted, held_back)
-        return self._registered(name, number, version.tags["model_id"], made)
 
+    @_reached
     def rollback(self, key: str) -> tuple[str, str]:
-        """Swap champion and previous; return the old and the new champion's version."""
-        name = f"{self.project}.{key}"
-        aliases = self._aliases(name)
-        if CHAMPION not in aliases or PREVIOUS not in aliases:
-            held = ", ".join(f"{alias} {number}" for alias, number in aliases.items()) or "no alias"
-            raise UserError(f"{name}: a rollback needs a champion and a previous; it has {held}")
-        bad, good = aliases[CHAMPION], aliases[PREVIOUS]
-        if bad == good:
-            raise UserError(f"{name}: champion and previous are both version {bad} already")
-        self.client.set_model_version_tag(name, bad, "rolled_back", "true")
-        self._move(name, CHAMPION, good, "rollback")
-        self._move(name, PREVIOUS, bad, "rollback")
-        return bad, good
+        """Swap a target's champion and previous; return the old and the new champion's version."""
+        return Aliases(self.client, f"{self.project}.{key}").rollback()
 
     def _open_experiment(self, uri: str) -> str:
         found = self.client.get_experiment_by_name(self.project)
@@ -199,9 +203,28 @@ class Store:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _find_version(self, name: str, content: str) -> Any | None:
-        found = self.client.search_model_versions(f"name = '{name}' and tags.content = '{content}'")
-        return found[0] if found else None
+    def _version(self, name: str, release: Release, run_id: str, dataset: str) -> tuple[Any, bool]:
+        """Return the version that holds a release, and whether it was made now."""
+        found = self.client.search_model_versions(
+            f"name = '{name}' and tags.content = '{release.content}'"
+        )
+        if found:
+            self._restore_artifacts(str(found[0].tags["model_id"]), release)
+            return found[0], False
+        model_id = self._log_model(release, run_id, dataset)
+        tags = {
+            "content": release.content,
+            "model_id": model_id,
+            "standing": _standing_text(release.standing),
+            **release.tags,
+        }
+        source = f"models:/{model_id}"
+        made = self.client.create_model_version(name, source, run_id, tags, model_id=model_id)
+        return made, True
+
+    def _tag(self, name: str, number: str, **tags: str) -> None:
+        for key, text in tags.items():
+            self.client.set_model_version_tag(name, number, key, text[:4000])
 
     def _log_model(self, release: Release, run_id: str, dataset: str) -> str:
         """Write files, metrics and lineage as one LoggedModel; a half-written one is completed."""
@@ -217,6 +240,7 @@ class Store:
             )
         model_id = str(model.model_id)
         if str(model.status) == "READY":
+            self._restore_artifacts(model_id, release)
             return model_id
         self._write_files(model_id, release)
         at = int(model.creation_timestamp)
@@ -236,74 +260,37 @@ class Store:
         )
         return found[0] if found else None
 
-    def _promote(self, name: str, number: str) -> bool:
-        champion = self._aliases(name).get(CHAMPION)
-        if champion == number:
-            return False
-        if champion is not None:
-            self._move(name, PREVIOUS, champion, "pass")
-        self._move(name, CHAMPION, number, "pass")
-        return True
-
-    def _move(self, name: str, alias: str, number: str, verdict: str) -> None:
-        """Point an alias at a version, and write the move down before it is made."""
-        old = self._aliases(name).get(alias, "")
-        if old == number:
-            return
-        trail = self._audit(name)
-        move = {"alias": alias, "from": old, "to": number, "verdict": verdict}
-        last = next((entry for entry in reversed(trail) if entry["alias"] == alias), None)
-        # After a kill between the note and the move the note is there already.
-        if last is None or (last["from"], last["to"]) != (old, number):
-            at = datetime.now(UTC).isoformat(timespec="seconds")
-            note = json.dumps({**move, "at": at, "by": _user()})
-            self.client.set_registered_model_tag(name, f"audit.{len(trail):06d}", note)
-        self.client.set_registered_model_alias(name, alias, number)
-
-    def _aliases(self, name: str) -> dict[str, str]:
-        try:
-            model = self.client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            raise UserError(f"{name}: no such registered model; run the register stage") from None
-        return {alias: str(number) for alias, number in model.aliases.items()}
-
-    def _audit(self, name: str) -> list[dict[str, str]]:
-        tags = self.client.get_registered_model(name).tags
-        return [json.loads(tags[key]) for key in sorted(tags) if key.startswith("audit.")]
-
-    def _registered(
-        self, name: str, number: str, model_id: str, made: tuple[bool, bool, str]
-    ) -> Registered:
-        trail = tuple(self._audit(name))
-        return Registered(name, number, model_id, *made, self._aliases(name), trail)
-
-    def _held_back(self, name: str, version: Any, release: Release, margin: float) -> str:
+    def _held_back(self, aliases: Aliases, version: Any, release: Release, margin: float) -> str:
         """Say why a version that passed may not be champion; empty where it may."""
         if version.tags.get("rolled_back") == "true":
             return "it was rolled back"
-        champion = self._aliases(name).get(CHAMPION)
+        champion = aliases.held().get(CHAMPION)
         if champion in (None, str(version.version)) or release.standing is None:
             return ""
-        held = self.client.get_model_version(name, champion).tags.get("standing")
+        held = self.client.get_model_version(aliases.name, champion).tags.get("standing")
         return refusal(release.standing, _standing(held), margin) or ""
 
     def _restore_artifacts(self, model_id: str, release: Release) -> None:
         """Write the files of a model again where the store has lost them."""
-        wanted = {file.path: file.bytes for file in release.exported.files}
-        held = {}
+        held = self._artifacts(model_id)
+        whole = all(held.get(file.path) == file.bytes for file in release.exported.files)
+        if not whole or not {*release.documents, Exported.file_name, "MLmodel"} <= set(held):
+            self._write_files(model_id, release)
+
+    def _artifacts(self, model_id: str) -> dict[str, int]:
+        """Return path -> bytes of a model's files; none where the store has lost them."""
+        held: dict[str, int] = {}
         waiting: list[str | None] = [None]
         while waiting:
-            folder = waiting.pop()
             try:
-                found = self.client.list_logged_model_artifacts(model_id, folder)
-            except (MlflowException, OSError):
+                found = self.client.list_logged_model_artifacts(model_id, waiting.pop())
+            except _STORE_ERRORS as error:
+                if explained(error, self.uri):
+                    raise
                 found = []
             waiting += [each.path for each in found if each.is_dir]
-            held.update({each.path: each.file_size for each in found if not each.is_dir})
-        if any(held.get(path) != size for path, size in wanted.items()):
-            self._write_files(model_id, release)
+            held |= {each.path: each.file_size for each in found if not each.is_dir}
+        return held
 
     def _write_files(self, model_id: str, release: Release) -> None:
         self.client.log_model_artifacts(model_id, str(release.folder))
@@ -348,10 +335,3 @@ def _standing(text: str | None) -> Standing | None:
 def _key(name: str) -> str:
     # Class names may stand in a metric's name, and MLflow takes few characters.
     return re.sub(r"[^\w.\- ]", "_", name)[:250]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
