@@ -94,6 +94,11 @@ def test_passing_is_false_when_the_stage_refused_what_the_user_gave() -> None:
     assert not passing(["x: no network: connection refused; pass precomputed weights", refusal])
 
 
+def test_passing_is_true_when_the_stage_says_that_the_cause_may_go_away() -> None:
+    failed = "ERROR: failed to reproduce 'x': failed to run: python -m stages.x, exited with 75"
+    assert passing(["x: MLflow at http://127.0.0.1:5000: away; start it", failed])
+
+
 def test_told_is_the_last_line_before_dvcs_own_when_the_stage_crashed() -> None:
     lines = ["Traceback", "ValueError: no", "ERROR: failed to reproduce 'x': failed to run: y"]
     assert told("x", lines) == "ValueError: no"
