@@ -20,6 +20,7 @@ from edgepress.validation.gates import Gates
 from edgepress.validation.sufficiency import shortfalls
 from edgepress.validation.timing import Timing
 from stages.places import CHECK, MANIFEST, SCRATCH
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {"task": "tasks:labels tasks:answers"}
@@ -30,7 +31,8 @@ def work(stage: Stage) -> None:
     """Check the manifest by the limits of params.yaml."""
     limits = stage.section(Limits, "check")
     shutil.rmtree(KEPT, ignore_errors=True)
-    with stage.output(CHECK) as folder:
+    with stage.output(CHECK) as folder, lines(stage.title) as progress:
+        progress("holding the manifest against its rules", 0, 0)
         findings = check_manifest(MANIFEST, limits, folder)
         if findings.failed("critical"):
             shutil.copytree(folder, KEPT)

@@ -18,8 +18,10 @@ from edgepress.curation.subset import subset
 from edgepress.data.images import ImageSet
 from edgepress.data.rules import Limits
 from edgepress.errors import UserError
+from edgepress.progress import Progress
 from edgepress.records.selection import Selection
 from stages.places import EMBEDDINGS, MANIFEST, SCRATCH, SELECTION
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {"curate": "curation"}
@@ -34,9 +36,9 @@ def work(stage: Stage) -> None:
     shards, ids = subset(EMBEDDINGS, images.ids, WORK / "train")
     stratum = dict(zip(images.ids, images.strata.tolist(), strict=True))
     classes = np.array([stratum[name] for name in ids], np.int64)
-    means = Means(WORK / "runs", Local(os.cpu_count() or 1))
     with (
-        decided(method, Source(shards, stage.seed, classes), means) as found,
+        lines(stage.title) as progress,
+        decided(method, Source(shards, stage.seed, classes), _means(progress)) as found,
         stage.output(SELECTION) as folder,
     ):
         selection = found.save(folder)
@@ -47,6 +49,11 @@ def work(stage: Stage) -> None:
     stage.metrics(**_numbers(selection))
     stage.metrics(kept_per_class=per_class)
     shutil.rmtree(WORK, ignore_errors=True)
+
+
+def _means(progress: Progress) -> Means:
+    progress("choosing rows", 0, 0)
+    return Means(WORK / "runs", Local(os.cpu_count() or 1), progress=progress)
 
 
 def _refuse_lost(stage: Stage, kept: dict[str, int], classes: npt.NDArray[np.int64]) -> None:

@@ -8,10 +8,12 @@ import json
 from edgepress.curation.encoders.network_encoder import NetworkEncoder
 from edgepress.curation.encoders.request import Encoder, Request
 from edgepress.data.images import ImageSet
+from edgepress.progress import counted
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.inputs import InputSpec
 from stages import models
 from stages.places import EMBEDDINGS, MANIFEST
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {"embed": "curation.encoders", "task": "tasks:labels"}
@@ -26,16 +28,17 @@ def work(stage: Stage) -> None:
     spec = stage.section(InputSpec, "input")
     inputs = hashlib.sha256("\n".join(images.sha256).encode()).hexdigest()
     checkpoint = models.open_checkpoint(stage, "embed", inputs, spec.model_dump_json())
-    encoder: Encoder = method(Request(images, spec, stage.seed, checkpoint))
     settings = json.dumps({"embed": stage.raw("embed"), "seed": stage.seed}, sort_keys=True)
     shaped = hashlib.sha256(settings.encode())
-    with stage.output(EMBEDDINGS) as folder:
+    with stage.output(EMBEDDINGS) as folder, lines(stage.title) as progress:
+        progress("making the encoder", 0, 0)
+        encoder: Encoder = method(Request(images, spec, stage.seed, checkpoint))
         if isinstance(encoder, NetworkEncoder):
             saved = encoder.save(folder, stage.raw("embed"))
             shaped.update(saved.weights_sha256.encode())
         embeddings = Embeddings.create(
             folder,
-            encoder.embed(images),
+            counted(encoder.embed(images), "embedding images", len(images), progress),
             images.ids,
             encoder=method.name,
             encoder_sha256=shaped.hexdigest(),

@@ -25,6 +25,7 @@ from edgepress.records.record import sha256_folder
 from edgepress.records.target import Target
 from edgepress.tasks.task import Task
 from stages.places import EXPORTED, PARAMS, QUANTIZED
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {
@@ -43,12 +44,14 @@ def work(stage: Stage) -> None:
     target = Target.parse(str(stage.key))
     exporter = _exporter(stage, target)
     job_in = _read(target)
-    with stage.output(EXPORTED / str(target)) as out:
+    with stage.output(EXPORTED / str(target)) as out, lines(stage.title) as progress:
         out.mkdir()
         job = job_in(out)
         try:
             with converting(exporter.name):
+                progress(f"writing by {exporter.name}", 0, 0)
                 exported: Exported = exporter(job)
+                progress("loading it and answering one item", 0, 0)
                 run_once(out, exported)
         except NotExportedError as error:
             _record(job, str(error))

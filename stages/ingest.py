@@ -5,15 +5,13 @@ Reads the source, writes data/manifest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
+from collections.abc import Callable
 
 from edgepress.data.ingestion import Labelling, Rules, build_manifest
 from edgepress.params import validate
+from edgepress.progress import Progress
 from stages.places import MANIFEST, PARAMS
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {"ingest.source": "data.sources", "task": "tasks:labels"}
@@ -25,12 +23,12 @@ def work(stage: Stage) -> None:
     source = stage.method("data.sources", "ingest.source")
     raw = {key: value for key, value in stage.raw("ingest").items() if key != "source"}
     rules = validate(Rules, raw, str(PARAMS), "ingest")
-    with stage.output(MANIFEST) as folder:
+    with stage.output(MANIFEST) as folder, lines(stage.title) as progress:
+        progress("listing the source", 0, 0)
         listing = source(folder)
         task = stage.task(listing.classes)
-        with _counter() as seen:
-            labelling = Labelling(task.entry, task.labels)
-            manifest = build_manifest(listing, folder, rules, labelling, seen)
+        labelling = Labelling(task.entry, task.labels)
+        manifest = build_manifest(listing, folder, rules, labelling, _counter(progress))
     stage.metrics(
         images=manifest.usable,
         quarantined=sum(manifest.quarantined.values()),
@@ -40,14 +38,16 @@ def work(stage: Stage) -> None:
     )
 
 
-@contextmanager
-def _counter() -> Iterator[Callable[[int], None]]:
-    """Count images on a terminal; stay silent elsewhere."""
-    console = Console(stderr=True)
-    columns = ("{task.description}: {task.completed} images", TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("ingest", total=None)
-        yield lambda count: bar.advance(task, count)
+def _counter(progress: Progress) -> Callable[[int], None]:
+    """Return what adds up the images that were looked at; a source may not know how many it has."""
+    looked = 0
+
+    def seen(count: int) -> None:
+        nonlocal looked
+        looked += count
+        progress("looking at images", looked, 0)
+
+    return seen
 
 
 if __name__ == "__main__":

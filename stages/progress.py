@@ -1,50 +1,95 @@
-"""Progress of a stage: a bar on a terminal, else a line every few seconds on standard error."""
+"""Progress of a stage on standard error: one line that moves on a terminal, else one now and then.
+
+A thread of its own speaks, so that also work without steps to count says that it goes on.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from edgepress.progress import Progress
 
 EVERY_S = 5.0
 """Seconds between two lines; what ends sooner says nothing."""
+TERMINAL_EVERY_S = 1.0
+"""The same where the line is written over."""
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a stage is at since `began`, in seconds of a steady clock."""
+
+    what: str
+    done: int
+    total: int
+    """Of `done`; 0 where it cannot be known."""
+    began: float
+    start: int = 0
+    """What was done already when it began: a run that was resumed."""
+
+    def line(self, title: str, now: float) -> str:
+        """Say what is done, how far it is, and how long it has taken and will take."""
+        seconds = now - self.began
+        if self.total:
+            far = f"{self.done:,} of {self.total:,}"
+        else:
+            far = f"{self.done:,}" if self.done else ""
+        said = ", ".join(part for part in (far, f"{seconds:.0f} s", self._left(seconds)) if part)
+        return f"{title}: {self.what}: {said}"
+
+    def _left(self, seconds: float) -> str:
+        made = self.done - self.start
+        if made <= 0 or self.done >= self.total or seconds < 1.0:
+            return ""
+        return f"about {seconds / made * (self.total - self.done):.0f} s left"
 
 
 @contextmanager
-def lines(title: str) -> Iterator[Progress]:
-    """Yield what says how far the stage is, what it does, and how long it will take."""
-    started = told = time.monotonic()
-    doing = ""
-    width = 0
+def lines(title: str, every_s: float | None = None) -> Iterator[Progress]:
+    """Yield what says how far a stage is; it may be told as often as one likes.
+
+    A line is written every `every_s` seconds, by default as suits where standard error goes.
+    """
+    terminal = sys.stderr.isatty()
+    if every_s is None:
+        every_s = TERMINAL_EVERY_S if terminal else EVERY_S
+    doing: list[Doing] = []
+    over = threading.Event()
 
     def tell(what: str, done: int, total: int) -> None:
-        nonlocal started, told, doing, width
-        now = time.monotonic()
-        if what != doing:
-            doing, started = what, now
-        if now - told < (0.2 if sys.stderr.isatty() else EVERY_S):
-            return
-        told = now
-        line = f"{title}: {what}: {done} of {total}{_left(now - started, done, total)}"
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{line:<{width}}")
-            width = len(line)
+        last = doing[-1] if doing else None
+        if last is None or last.what != what:
+            doing[:] = [Doing(what, done, total, time.monotonic(), done)]
         else:
-            sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+            doing[:] = [Doing(what, done, total, last.began, last.start)]
 
+    def speak() -> None:
+        width = 0
+        while not over.wait(every_s):
+            for now in doing[:1]:
+                width = _write(now.line(title, time.monotonic()), width, terminal)
+        if width:
+            _write("", width, terminal)
+
+    speaker = threading.Thread(target=speak, name="progress", daemon=True)
+    speaker.start()
     try:
         yield tell
     finally:
-        if width:
-            sys.stderr.write(f"\r{'':<{width}}\r")
-            sys.stderr.flush()
+        over.set()
+        speaker.join()
 
 
-def _left(seconds: float, done: int, total: int) -> str:
-    if not 0 < done < total or seconds < 1.0:
-        return ""
-    return f", about {seconds / done * (total - done):.0f} s left"
+def _write(line: str, width: int, terminal: bool) -> int:
+    """Write a line, over the one before of `width` characters on a terminal; return its width."""
+    if terminal:
+        sys.stderr.write(f"\r{line:<{width}}" + ("" if line else "\r"))
+    else:
+        sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+    return len(line) if terminal else 0

@@ -12,7 +12,9 @@ from edgepress.bundles import bundle
 from edgepress.bundles.network import named
 from edgepress.data.images import ImageSet
 from edgepress.methods import Method
+from edgepress.progress import Progress, counted
 from edgepress.quantization.job import Quantization, QuantizeJob
+from edgepress.records.bundle import Bundle
 from edgepress.records.inputs import InputSpec
 from edgepress.records.quantized import BUNDLE, CALIBRATION, REFERENCE, Quantized
 from edgepress.records.record import sha256_folder
@@ -21,6 +23,7 @@ from edgepress.records.selection import Selection
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Task, item, joined
 from stages.places import MANIFEST, QUANTIZED, SELECTION, SLIM
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {
@@ -40,21 +43,15 @@ def work(stage: Stage) -> None:
     task = Task.open(record.task, record.classes, str(SLIM))
     kept = Selection.read(SELECTION).kept_ids(SELECTION)
     images = ImageSet.open(MANIFEST, "train", kept)
-    result: Quantization = method(QuantizeJob(network, record, images, stage.seed))
-    draft = bundle.Draft(
-        task=task,
-        backbone=record.backbone,
-        head=record.head,
-        input=record.input,
-        surgery=(*record.surgery, *result.surgery),
-        lineage={"stage": stage.title, "seed": str(stage.seed), "slim": sha256_folder(SLIM)},
-    )
     test = ImageSet.open(MANIFEST, "test")
-    with stage.output(QUANTIZED / str(stage.key)) as folder:
+    with stage.output(QUANTIZED / str(stage.key)) as folder, lines(stage.title) as progress:
+        progress(f"preparing by {method.name}", 0, 0)
+        result: Quantization = method(QuantizeJob(network, record, images, stage.seed))
+        draft = _draft(stage, record, task, result)
         saved = bundle.save(folder / BUNDLE, result.network, draft)
         if result.calibration is not None:
             result.calibration.write(folder / CALIBRATION)
-        held = refer(result.network, test, task, record.input)
+        held = refer(result.network, test, task, record.input, progress)
         Reference.create(folder / REFERENCE, held)
         _describe(stage, method, result, folder).write(folder)
     scores = task.answers.score(held.answers, None, held.truth, 0.95)
@@ -67,7 +64,20 @@ def work(stage: Stage) -> None:
     )
 
 
-def refer(network: nn.Module, images: ImageSet, task: Task, spec: InputSpec) -> OpenReference:
+def _draft(stage: Stage, record: Bundle, task: Task, result: Quantization) -> bundle.Draft:
+    return bundle.Draft(
+        task=task,
+        backbone=record.backbone,
+        head=record.head,
+        input=record.input,
+        surgery=(*record.surgery, *result.surgery),
+        lineage={"stage": stage.title, "seed": str(stage.seed), "slim": sha256_folder(SLIM)},
+    )
+
+
+def refer(
+    network: nn.Module, images: ImageSet, task: Task, spec: InputSpec, progress: Progress
+) -> OpenReference:
     """Answer every test image, holding one batch of pixels and outputs at a time."""
     deployed = task.learner.deployed(network).eval()
     outputs = task.answers.outputs(spec)
@@ -76,7 +86,9 @@ def refer(network: nn.Module, images: ImageSet, task: Task, spec: InputSpec) -> 
     answers: list[Arrays] = []
     raw: list[Arrays] = []
     done = 0
-    for batch in images.batches(spec, BATCH):
+    for batch in counted(
+        images.batches(spec, BATCH), "answering test images", len(images), progress
+    ):
         with torch.inference_mode():
             found = named(deployed(torch.from_numpy(batch)), names)
         held = {name: values.numpy() for name, values in found.items()}

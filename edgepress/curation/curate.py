@@ -22,6 +22,7 @@ from edgepress.curation.shards import Shards
 from edgepress.curation.work import Work
 from edgepress.errors import UserError
 from edgepress.methods import Method, resolve
+from edgepress.progress import Progress, silent
 from edgepress.records.selection import Selection
 
 LAYOUT = 2
@@ -48,6 +49,8 @@ class Means:
     """Units of 8,192 rows per task."""
     every: float = 30.0
     """Seconds between saves inside a pass."""
+    progress: Progress = silent
+    """Told of each pass and how far it is."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def decided(method: Method, source: Source, means: Means) -> Iterator[Decided]:
     if source.seed < 0:
         raise UserError(f"seed: {source.seed} is below 0; give a whole number of 0 or more")
     work = Work.open(means.scratch, _key(method, source), means.every)
-    job = Job(shards, source.seed, work, means.engine, means.span, classes)
+    job = Job(shards, source.seed, work, means.engine, means.span, classes, means.progress)
     try:
         yield Decided(method, _outcome(method, job), work.folder)
         work.remove()

@@ -15,6 +15,7 @@ from edgepress.curation.blocks import units
 from edgepress.curation.engine import Engine, Span, Task
 from edgepress.curation.shards import Shards
 from edgepress.curation.work import Arrays, Work
+from edgepress.progress import Progress, silent
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Job:
     """Units per task; changes memory and speed, never a result."""
     classes: npt.NDArray[np.int64] | None = None
     """Label of each row, for class floors."""
+    progress: Progress = silent
 
     @property
     def rows(self) -> int:
@@ -69,6 +71,7 @@ class Job:
         for span, result in self.engine.results(task, list(self._pending(done))):
             merge(span, result)
             done[span[0] : span[1]] = True
+            self.progress(name, int(done.sum()), len(done))
             if time.monotonic() - last >= self.work.every:
                 self.work.save(name, {**state, "done": done})
                 last = time.monotonic()

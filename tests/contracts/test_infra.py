@@ -41,6 +41,15 @@ def test_schedule_is_valid_when_deployed(deployment: dict[str, Any]) -> None:
     assert ConcurrencyLimitConfig(**deployment["concurrency_limit"]).limit == 1
 
 
+@each
+def test_run_stays_in_the_workers_checkout_when_deployed(deployment: dict[str, Any]) -> None:
+    # Relative, so that one deployment serves hosts whose checkouts lie in different places.
+    assert deployment["work_pool"]["job_variables"] == {"working_dir": "."}
+    assert INFRA["pull"] == []
+    unit = (ROOT / "infra" / "systemd" / "edgepress-worker@.service").read_text()
+    assert "\nWorkingDirectory=" in unit
+
+
 def test_deployments_use_the_pools_that_workers_serve_when_listed() -> None:
     pools = {deployment["work_pool"]["name"] for deployment in DEPLOYMENTS}
     assert pools == {"gpu", "jetson"}

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psutil
 import pytest
+import yaml
 from prefect import get_client, task
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.states import Failed
+from prefect.workers.process import ProcessWorker
 
 from flows import pipeline as module
 from flows.pipeline import STAGE_BYTES, PipelineError, default_places, may_pass, pipeline
@@ -14,6 +19,9 @@ from flows.stage_process import StageFailedError
 
 # A server and a dozen processes: half a minute on an idle machine, many on a crowded one.
 pytestmark = pytest.mark.timeout(900)
+
+ROOT = Path(__file__).parents[2]
+INFRA = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())
 
 
 @pytest.fixture
@@ -37,6 +45,46 @@ def artifacts() -> dict[str, Any]:
     with get_client(sync_client=True) as client:
         found = client.request("POST", "/artifacts/latest/filter", json={}).json()
     return {artifact["key"]: artifact["data"] for artifact in found}
+
+
+PROBE = """\
+from pathlib import Path
+from prefect import flow
+
+@flow
+def probe():
+    Path("seen").write_text(Path("params.yaml").read_text())
+"""
+
+
+def deploy(variables: dict[str, Any]) -> str:
+    """Deploy probe.py as infra/prefect.yaml deploys the pipeline, and ask for a run of it."""
+    template = ProcessWorker.get_default_base_job_template()
+    pool = WorkPoolCreate(name="gpu", type="process", base_job_template=template)
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(pool, overwrite=True)
+        deployment = client.create_deployment(
+            client.create_flow_from_name("probe"),
+            "nightly",
+            entrypoint="probe.probe",
+            work_pool_name="gpu",
+            pull_steps=INFRA["pull"],
+            job_variables=variables,
+        )
+        return str(client.create_flow_run_from_deployment(deployment).id)
+
+
+def work_once(run: str) -> str:
+    """Serve the pool from the working directory until the run has ended; return its state."""
+
+    async def serve() -> None:
+        async with ProcessWorker(work_pool_name="gpu") as worker:
+            await worker.sync_with_backend()
+            await worker.get_and_submit_flow_runs()
+
+    asyncio.run(serve())
+    with get_client(sync_client=True) as client:
+        return str(client.read_flow_run(UUID(run)).state_name)
 
 
 def task_names() -> set[str]:
@@ -80,6 +128,14 @@ def test_flow_fails_with_the_stages_line_and_goes_on_elsewhere_when_one_refuses(
     assert "| export@b | failed |  | export@b: params.yaml: export.b: bad |" in table
     assert "| report | not started |" in table
     assert "| validate@b | not started |" in table
+
+
+def test_run_works_in_the_workers_checkout_when_it_was_deployed(flow_project: Path) -> None:
+    (flow_project / "probe.py").write_text(PROBE)
+    (nightly,) = (each for each in INFRA["deployments"] if each["name"] == "nightly")
+    run = deploy(nightly["work_pool"]["job_variables"])
+    assert work_once(run) == "Completed"
+    assert (flow_project / "seen").read_text() == (flow_project / "params.yaml").read_text()
 
 
 def test_may_pass_allows_a_retry_only_when_the_failure_may_go_away() -> None:
