@@ -60,6 +60,8 @@ def probe(uri: str) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
+            # The lock alone is granted on a file that cannot be written.
+            database.execute("CREATE TABLE edgepress_probe (x)")
             database.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise unopened(error, uri) from None

@@ -5,12 +5,14 @@ A thread of its own speaks, so that also work without steps to count says that i
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from edgepress.progress import Progress
 
@@ -55,7 +57,12 @@ def lines(title: str, every_s: float | None = None) -> Iterator[Progress]:
 
     A line is written every `every_s` seconds, by default as suits where standard error goes.
     """
-    terminal = sys.stderr.isatty()
+    with _own_stderr() as stream:
+        yield from _told(title, stream, every_s)
+
+
+def _told(title: str, stream: TextIO, every_s: float | None) -> Iterator[Progress]:
+    terminal = stream.isatty()
     if every_s is None:
         every_s = TERMINAL_EVERY_S if terminal else EVERY_S
     doing: list[Doing] = []
@@ -72,9 +79,9 @@ def lines(title: str, every_s: float | None = None) -> Iterator[Progress]:
         width = 0
         while not over.wait(every_s):
             for now in doing[:1]:
-                width = _write(now.line(title, time.monotonic()), width, terminal)
+                width = _write(stream, now.line(title, time.monotonic()), width)
         if width:
-            _write("", width, terminal)
+            _write(stream, "", width)
 
     speaker = threading.Thread(target=speak, name="progress", daemon=True)
     speaker.start()
@@ -85,11 +92,24 @@ def lines(title: str, every_s: float | None = None) -> Iterator[Progress]:
         speaker.join()
 
 
-def _write(line: str, width: int, terminal: bool) -> int:
+@contextmanager
+def _own_stderr() -> Iterator[TextIO]:
+    """Yield standard error as it is now: what exporters call is kept quiet by redirecting it."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # a stream in memory has none
+        yield sys.stderr
+        return
+    with os.fdopen(descriptor, "w", errors="replace") as stream:
+        yield stream
+
+
+def _write(stream: TextIO, line: str, width: int) -> int:
     """Write a line, over the one before of `width` characters on a terminal; return its width."""
+    terminal = stream.isatty()
     if terminal:
-        sys.stderr.write(f"\r{line:<{width}}" + ("" if line else "\r"))
+        stream.write(f"\r{line:<{width}}" + ("" if line else "\r"))
     else:
-        sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+        stream.write(f"{line}\n")
+    stream.flush()
     return len(line) if terminal else 0

@@ -73,11 +73,11 @@ def _reached(
     """Make a failure of the store itself one line that names it; others stay what they are."""
 
     @wraps(method)
-    def reached(self: Store, *args: P.args, **kwargs: P.kwargs) -> T:
+    def reached(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return method(self, *args, **kwargs)
+            return method(store, *args, **kwargs)
         except _STORE_ERRORS as error:
-            line = explained(error, self.uri)
+            line = explained(error, store.uri)
             if line is None:
                 raise
             raise line from None

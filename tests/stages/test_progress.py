@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from edgepress.runtimes.quiet import quiet
 from stages.progress import Doing, lines
 
 
@@ -47,6 +48,18 @@ def test_lines_go_on_by_themselves_when_nothing_is_told(monkeypatch: pytest.Monk
         wait_for(r"(export@x: writing by onnx: 0 s\n){2}", said)
         progress("answering", 3, 7)
         wait_for(r"export@x: answering: 3 of 7, 0 s\n", said)
+
+
+def test_lines_are_heard_when_the_tool_at_work_is_kept_quiet(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    said, end = "", time.monotonic() + 20
+    with lines("export@x", every_s=0.01) as progress, quiet("tool"):
+        progress("writing by coreml", 0, 0)
+        while "export@x: writing by coreml: 0 s\n" not in said:
+            assert time.monotonic() < end, said
+            time.sleep(0.01)
+            said += capfd.readouterr().err
 
 
 def test_lines_say_nothing_when_the_work_ends_soon(capsys: pytest.CaptureFixture[str]) -> None:
