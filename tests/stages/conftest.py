@@ -36,6 +36,7 @@ from edgepress.records.selection import Concept, Selection, schema
 from edgepress.records.target import Target
 from edgepress.records.tensors import TensorSpec
 from edgepress.records.verdict import Outcome, Verdict, Verdicts
+from stages import progress
 from tests.classified import classified
 
 INPUT = {"height": 16, "width": 16, "channels": 1, "mean": [0.3], "std": [0.35]}
@@ -75,6 +76,12 @@ PARAMS = {
     },
     "register": {"tracking_uri": "sqlite:///mlflow.db"},
 }
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stages say nothing of their progress, however busy the machine is: tests count lines."""
+    monkeypatch.setattr(progress, "EVERY_S", 3600.0)
 
 
 @pytest.fixture(scope="session")

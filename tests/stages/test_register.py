@@ -371,7 +371,9 @@ def test_files_are_written_again_when_the_store_has_lost_them(run: Path) -> None
     name = f"models:/digits.{PASSED}@champion"
     place = Path(mlflow.artifacts.download_artifacts(name))
     (place / "model.onnx").unlink()
+    (place / "MLmodel").unlink()
     go()
+    assert (place / "MLmodel").exists()
     restored = Path(mlflow.artifacts.download_artifacts(name)) / "model.onnx"
     original = run / "targets/exported" / PASSED / "model.onnx"
     assert restored.read_bytes() == original.read_bytes()
