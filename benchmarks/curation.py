@@ -24,17 +24,17 @@ import numpy as np
 from curation_reference import peak_memory_mb
 from threadpoolctl import threadpool_limits
 
-from edgepress.curation import deduplicate, kmeans
-from edgepress.curation.blocks import BLOCK, UNIT, load
-from edgepress.curation.complexity import spread
+from edgepress.curation._concepts import deduplicate, kmeans
+from edgepress.curation._concepts.complexity import spread
+from edgepress.curation._select.job import Job
+from edgepress.curation._select.quotas import allocate
+from edgepress.curation._select.select import Groups, by_distance, choose
 from edgepress.curation.curate import Means, Source, curate
-from edgepress.curation.engine import Local
-from edgepress.curation.job import Job
-from edgepress.curation.quotas import allocate
-from edgepress.curation.select import Groups, by_distance, choose
-from edgepress.curation.shards import Shards
-from edgepress.curation.work import Work
 from edgepress.methods import resolve
+from edgepress.vectors.blocks import BLOCK, UNIT, load
+from edgepress.vectors.shards import Shards
+from edgepress.workers.local import Local
+from edgepress.workers.scratch import Work
 
 WORKERS = os.cpu_count() or 1
 CLUSTERS, KEEP, WIDTH = 500, 0.28, 512

@@ -65,10 +65,10 @@ class Images:
 
 def read(folder: Path, setting: dict[str, int], scratch: Path) -> Images:
     """Ingest the Parquet files, put near-copies among the training images, embed by rotation."""
-    from edgepress.curation.encoders.request import Request
     from edgepress.data.images import ImageSet
     from edgepress.data.ingestion import Rules, build_manifest
     from edgepress.data.splits import Fractions
+    from edgepress.encoders.request import Request
     from edgepress.methods import resolve
     from edgepress.records.inputs import InputSpec
 
@@ -86,7 +86,7 @@ def read(folder: Path, setting: dict[str, int], scratch: Path) -> Images:
     train = with_copies(*pixels["train"], setting["copies"])
     if not embeddings.is_file():
         raw = {**ENCODER, "epochs": setting["epochs"]}
-        fit = resolve("curation.encoders", raw, "benchmark", "embed")
+        fit = resolve("encoders", raw, "benchmark", "embed")
         encoder = fit(Request(sets["train"], spec, 0))
         starts = range(0, len(train[0]), encoder.batch)
         vectors = [encoder.vectors(train[0][i : i + encoder.batch]) for i in starts]

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edgepress.curation.encoders.network_encoder import NetworkEncoder
-from edgepress.curation.engine import Local
 from edgepress.data.preprocess import decode
-from edgepress.embedding import ray_data
-from edgepress.embedding.image_shards import find
-from edgepress.embedding.job import ENCODER, Job
+from edgepress.encoders.at_scale import ray_data
+from edgepress.encoders.at_scale.image_shards import find
+from edgepress.encoders.at_scale.job import ENCODER, Job
+from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from edgepress.workers.local import Local
 
 SHARDS = 8
 SPEC = InputSpec(height=32, width=32, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -56,7 +56,7 @@ def make_shards(folder: Path, images: int) -> Path:
 
 def new_job(shards: Path, out: Path) -> Job:
     """Return a job on an empty output."""
-    method = resolve("curation.encoders", ENCODER_METHOD, "benchmark", "encoder")
+    method = resolve("encoders", ENCODER_METHOD, "benchmark", "encoder")
     torch.manual_seed(0)
     network = method.module.network(method.params, SPEC.channels)
     NetworkEncoder(network, SPEC, 256).save(out / ENCODER, ENCODER_METHOD)

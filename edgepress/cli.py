@@ -11,16 +11,16 @@ from typing import Any, NoReturn
 
 from edgepress.errors import UserError, nearest
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "methods": ("edgepress.catalogue", "list the methods of every room and their parameters"),
-    "params": ("edgepress.sections", "check the whole of params.yaml at once"),
-    "preset": ("edgepress.presets", "show, check and write what a preset changes in params.yaml"),
-    "doctor": ("edgepress.devices.doctor", "say which exporters, runtimes and devices work here"),
-    "report": ("edgepress.report.summary", "print the last run's table of targets and verdicts"),
-    "embed": ("edgepress.embedding.command", "turn images into embeddings, at any scale"),
-    "curate": ("edgepress.curation.command", "select the samples worth training on"),
+COMMANDS: dict[str, str] = {
+    "methods": "list the methods of every room and their parameters",
+    "params": "check the whole of params.yaml at once",
+    "preset": "show, check and write what a preset changes in params.yaml",
+    "doctor": "say which exporters, runtimes and devices work here",
+    "report": "print the last run's table of targets and verdicts",
+    "embed": "turn images into embeddings, at any scale",
+    "curate": "select the samples worth training on",
 }
-"""Command -> its module, which defines add_arguments(parser) and run(args), and its help line."""
+"""Command -> its help line; its module in `commands/` has add_arguments(parser) and run(args)."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module = _load(arguments[0])
         title = f"edgepress {arguments[0]}"
-        parser = _Parser(prog=title, description=COMMANDS[arguments[0]][1])
+        parser = _Parser(prog=title, description=COMMANDS[arguments[0]])
         module.add_arguments(parser)
         code = module.run(parser.parse_args(arguments[1:]))
     except UserError as error:
@@ -62,12 +62,12 @@ def _load(name: str) -> Any:
             f"unknown command {name!r}{nearest(name, list(COMMANDS))}; "
             f"the commands are {', '.join(COMMANDS)}"
         )
-    return importlib.import_module(COMMANDS[name][0])
+    return importlib.import_module(f"edgepress.commands.{name}")
 
 
 def _overview() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "usage: edgepress COMMAND ...",

@@ -18,7 +18,7 @@ from edgepress.params import Config, validate
 
 ROOMS: dict[str, str] = {
     "data.sources": "ingest",
-    "curation.encoders": "fit",
+    "encoders": "fit",
     "curation": "select",
     "tasks": "labels",
     "backbones": "build",

@@ -1,29 +1,24 @@
-"""`edgepress params`: every section of params.yaml checked at once, before anything runs."""
+"""Sections: every rule of params.yaml, checked at once before anything runs."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import re
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 from pydantic import Field
 
 from edgepress.errors import UserError, nearest
 from edgepress.methods import exporter_of, module, resolve
-from edgepress.params import Config, lookup, read_yaml, validate
+from edgepress.params import Config, lookup, validate
 from edgepress.records.target import Target
-
-PARAMS = Path("params.yaml")
 
 METHODS: dict[str, str] = {
     "ingest.source": "data.sources",
     "task": "tasks",
-    "embed": "curation.encoders",
+    "embed": "encoders",
     "curate": "curation",
     "train.backbone": "backbones",
     "train.head": "heads",
@@ -78,18 +73,6 @@ def project_name(value: Any, where: str) -> str:
             f"{where}: project: {value!r} may hold letters, digits, _ . - only; choose such a name"
         )
     return value
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument("file", nargs="?", type=Path, default=PARAMS, help="default: %(default)s")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print one line per problem and return 2, or return 0 in silence."""
-    found = problems(read_yaml(args.file), str(args.file))
-    sys.stderr.write("".join(f"{line}\n" for line in found))
-    return 2 if found else 0
 
 
 def problems(tree: dict[str, Any], where: str) -> list[str]:

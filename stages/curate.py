@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.curation.curate import Means, Source, decided
-from edgepress.curation.engine import Local
-from edgepress.curation.subset import subset
 from edgepress.data.images import ImageSet
 from edgepress.data.rules import Limits
 from edgepress.errors import UserError
 from edgepress.progress import Progress
 from edgepress.records.selection import Selection
+from edgepress.vectors.subset import subset
+from edgepress.workers.local import Local
 from stages.places import EMBEDDINGS, MANIFEST, SCRATCH, SELECTION
 from stages.progress import lines
 from stages.stage import Stage, main

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from edgepress.curation.encoders.network_encoder import NetworkEncoder
-from edgepress.curation.encoders.request import Encoder, Request
 from edgepress.data.images import ImageSet
+from edgepress.encoders.network_encoder import NetworkEncoder
+from edgepress.encoders.request import Encoder, Request
 from edgepress.progress import counted
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.inputs import InputSpec
@@ -16,14 +16,14 @@ from stages.places import EMBEDDINGS, MANIFEST
 from stages.progress import lines
 from stages.stage import Stage, main
 
-USES = {"embed": "curation.encoders", "task": "tasks:labels"}
+USES = {"embed": "encoders", "task": "tasks:labels"}
 FILES = "embed"
 PROCESSOR = "instructions"
 
 
 def work(stage: Stage) -> None:
     """Encode every usable training image and write data/embeddings."""
-    method = stage.method("curation.encoders", "embed")
+    method = stage.method("encoders", "embed")
     images = ImageSet.open(MANIFEST, "train")
     spec = stage.section(InputSpec, "input")
     inputs = hashlib.sha256("\n".join(images.sha256).encode()).hexdigest()

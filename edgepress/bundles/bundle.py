@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from edgepress.backbones import counting
+from edgepress.backbones import _counting
 from edgepress.bundles import _schema1
 from edgepress.bundles.network import Blueprint, Network, named
 from edgepress.bundles.network import build as build_network
@@ -54,8 +54,8 @@ def save(folder: Path, network: nn.Module, draft: Draft) -> Bundle:
         classes=draft.task.classes,
         input=draft.input,
         surgery=draft.surgery,
-        parameters=counting.parameters(network),
-        macs=counting.macs(network, draft.input.shape),
+        parameters=_counting.parameters(network),
+        macs=_counting.macs(network, draft.input.shape),
         lineage=draft.lineage,
         weights_sha256=sha256_file(path),
     )

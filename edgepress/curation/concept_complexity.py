@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from edgepress.curation.budget import Pruned
-from edgepress.curation.clusters import Concepts
-from edgepress.curation.complexity import separation, shares
-from edgepress.curation.job import Job
-from edgepress.curation.outcome import Numbers, Outcome
-from edgepress.curation.shareout import share_out
+from edgepress.curation._concepts.clusters import Concepts
+from edgepress.curation._concepts.complexity import separation, shares
+from edgepress.curation._select.budget import Pruned
+from edgepress.curation._select.job import Job
+from edgepress.curation._select.outcome import Numbers, Outcome
+from edgepress.curation._select.shareout import share_out
 
 _log = logging.getLogger(__name__)
 

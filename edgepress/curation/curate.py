@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgepress.curation import ids
-from edgepress.curation.engine import Engine, Local
-from edgepress.curation.job import SPAN, Job
-from edgepress.curation.outcome import Outcome
-from edgepress.curation.shards import Shards
-from edgepress.curation.work import Work
+from edgepress.curation._select.job import SPAN, Job
+from edgepress.curation._select.outcome import Outcome
 from edgepress.errors import UserError
 from edgepress.methods import Method, resolve
 from edgepress.progress import Progress, silent
 from edgepress.records.selection import Selection
+from edgepress.vectors import ids
+from edgepress.vectors.shards import Shards
+from edgepress.workers.local import Engine, Local
+from edgepress.workers.scratch import Work
 
 LAYOUT = 2
 """Of the scratch folder; a change makes older folders start anew."""

@@ -9,13 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from edgepress.curation import deduplicate, kmeans
-from edgepress.curation.budget import Clustered, budget, concepts
-from edgepress.curation.complexity import spread
-from edgepress.curation.deduplicate import Preferred, by_echo
-from edgepress.curation.job import Job
-from edgepress.curation.outcome import Numbers, Outcome, chosen_sizes, reasons
-from edgepress.curation.select import Groups
+from edgepress.curation._concepts import deduplicate, kmeans
+from edgepress.curation._concepts.complexity import spread
+from edgepress.curation._concepts.deduplicate import Preferred, by_echo
+from edgepress.curation._select.budget import Clustered, budget, concepts
+from edgepress.curation._select.job import Job
+from edgepress.curation._select.outcome import Numbers, Outcome, chosen_sizes, reasons
+from edgepress.curation._select.select import Groups
 
 
 class Params(Clustered):

@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from edgepress.curation.job import Job
-from edgepress.curation.outcome import Numbers, Outcome, reasons
-from edgepress.curation.select import Groups, shuffled
+from edgepress.curation._select.job import Job
+from edgepress.curation._select.outcome import Numbers, Outcome, reasons
+from edgepress.curation._select.select import Groups, shuffled
 from edgepress.params import Config
 
 

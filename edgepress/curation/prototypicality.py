@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from edgepress.curation import kmeans
-from edgepress.curation.budget import Clustered, budget, concepts
-from edgepress.curation.complexity import spread
-from edgepress.curation.job import Job
-from edgepress.curation.outcome import Numbers, Outcome, chosen_sizes, reasons
-from edgepress.curation.select import Groups, Order, by_distance
+from edgepress.curation._concepts import kmeans
+from edgepress.curation._concepts.complexity import spread
+from edgepress.curation._select.budget import Clustered, budget, concepts
+from edgepress.curation._select.job import Job
+from edgepress.curation._select.outcome import Numbers, Outcome, chosen_sizes, reasons
+from edgepress.curation._select.select import Groups, Order, by_distance
 
 
 class Params(Clustered):

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from edgepress.curation.budget import Keep, budget
-from edgepress.curation.job import Job
-from edgepress.curation.outcome import Numbers, Outcome, reasons
-from edgepress.curation.select import Groups, shuffled
+from edgepress.curation._select.budget import Keep, budget
+from edgepress.curation._select.job import Job
+from edgepress.curation._select.outcome import Numbers, Outcome, reasons
+from edgepress.curation._select.select import Groups, shuffled
 
 
 class Params(Keep):

@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from edgepress.curation.budget import Pruned
-from edgepress.curation.clusters import Concepts
-from edgepress.curation.complexity import shares
-from edgepress.curation.job import Job
-from edgepress.curation.outcome import Numbers, Outcome
-from edgepress.curation.shareout import share_out
+from edgepress.curation._concepts.clusters import Concepts
+from edgepress.curation._concepts.complexity import shares
+from edgepress.curation._select.budget import Pruned
+from edgepress.curation._select.job import Job
+from edgepress.curation._select.outcome import Numbers, Outcome
+from edgepress.curation._select.shareout import share_out
 
 
 class Params(Pruned):

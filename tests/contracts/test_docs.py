@@ -14,7 +14,7 @@ import yaml
 
 import edgepress.quantization
 from edgepress import methods
-from edgepress.presets import merge
+from edgepress.commands.preset import merge
 from edgepress.sections import problems
 from tests.classified import classified
 

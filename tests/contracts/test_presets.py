@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edgepress.commands.preset import merge
 from edgepress.params import read_yaml
-from edgepress.presets import merge
 from edgepress.sections import problems
 
 ROOT = Path(__file__).parents[2]

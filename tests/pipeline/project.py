@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from dvc.repo import Repo
 
-from edgepress.presets import merge
+from edgepress.commands.preset import merge
 
 ROOT = Path(__file__).parents[2]
 ONNX_TARGETS = ("x86_64-onnxruntime-fp32", "x86_64-onnxruntime-int8")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgepress.backbones import counting
+from edgepress.backbones import _counting
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
@@ -20,8 +20,8 @@ RESNET8 = {"method": "resnet_cifar", "depth": 8, "width": 4}
 
 def test_counts_match_the_published_resnet20_when_rgb_and_ten_classes() -> None:
     made = network(_spec(32, 3), 10, {"method": "resnet_cifar", "depth": 20, "width": 16})
-    assert counting.parameters(made) == 272_474
-    assert counting.macs(made, (1, 3, 32, 32)) == 40_813_184
+    assert _counting.parameters(made) == 272_474
+    assert _counting.macs(made, (1, 3, 32, 32)) == 40_813_184
 
 
 @pytest.mark.parametrize("side", [8, 16, 33])

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edgepress.curation import deduplicate
+from edgepress.curation._concepts import deduplicate
 from edgepress.curation.curate import prune
-from edgepress.curation.engine import Local
-from edgepress.curation.work import Work
 from edgepress.errors import UserError
 from edgepress.methods import names
 from edgepress.records.selection import Selection
+from edgepress.workers.local import Local
+from edgepress.workers.scratch import Work
 
 Run = Callable[..., Any]
 Vectors = Callable[..., Any]
@@ -90,7 +90,7 @@ def test_seed_changes_the_result(
 def test_result_is_the_same_to_the_bit_on_two_ray_workers(
     tmp_path: Path, run: Run, vectors: Vectors, complexity: dict[str, Any]
 ) -> None:
-    from edgepress.curation.ray_cluster import connected
+    from edgepress.workers.ray import connected
 
     layouts = _layouts(tmp_path, vectors(30_000))
     expected = run(complexity, layouts["one"])

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from edgepress.backbones import counting
+from edgepress.backbones import _counting
 from edgepress.bundles import surgery
 from edgepress.errors import UserError
 from edgepress.methods import resolve
@@ -59,9 +59,9 @@ def test_macs_and_parameters_fall_to_about_a_quarter_when_half_the_channels_leav
 ) -> None:
     before = _student()
     slimmed = _slim(copy.deepcopy(before), examples)
-    ratio = counting.macs(slimmed.network, SPEC.shape) / counting.macs(before, SPEC.shape)
+    ratio = _counting.macs(slimmed.network, SPEC.shape) / _counting.macs(before, SPEC.shape)
     assert 0.2 < ratio < 0.35
-    assert counting.parameters(slimmed.network) < 0.35 * counting.parameters(before)
+    assert _counting.parameters(slimmed.network) < 0.35 * _counting.parameters(before)
 
 
 @pytest.mark.parametrize("scope", ["uniform", "global"])
@@ -103,9 +103,9 @@ def test_timm_networks_are_pruned_when_named(examples: Examples, model: str) -> 
     spec = InputSpec(height=32, width=32, channels=1, mean=(0.3,), std=(0.35,))
     larger = Examples(pixels, {"label": examples.truth["label"][:60]}, spec)
     before = _student(raw, spec)
-    parameters = counting.parameters(before)
+    parameters = _counting.parameters(before)
     slimmed = _slim(before, larger, batch=20)
-    assert counting.parameters(slimmed.network) < 0.7 * parameters
+    assert _counting.parameters(slimmed.network) < 0.7 * parameters
     fresh = _student(raw, spec)
     surgery.replay(fresh, slimmed.surgery)
     fresh.load_state_dict(slimmed.network.state_dict())

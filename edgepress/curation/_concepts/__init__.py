@@ -1,0 +1,1 @@
+"""Concepts: which rows are alike, how closely, and which are copies."""

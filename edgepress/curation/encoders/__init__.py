@@ -1,1 +1,0 @@
-"""Encoders: images to embeddings for curation."""

@@ -1,0 +1,216 @@
+"""Image shards: tars, Parquet files and folders of images, taken as they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from edgepress.data.image_column import image_column
+from edgepress.data.listing import Entry
+from edgepress.data.picture import UnusableError
+from edgepress.data.tar_samples import IMAGE_SUFFIXES, samples
+from edgepress.errors import UserError
+from edgepress.records.manifest import Container
+from edgepress.vectors.shards import natural
+
+LOOSE = 8192
+"""Image files of a folder that make up one shard."""
+
+_CONTAINERS: dict[str, Container] = {".tar": "tar", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class ImageShard:
+    """One file of images, or a run of the image files below a folder."""
+
+    name: str
+    """Unique among the shards of a job; ids of images in a tar or Parquet file begin with it.
+
+    Image files have their paths below `path` as ids, as ingest gives them.
+    """
+    path: Path
+    """The file, or the folder that `files` are relative to."""
+    container: Container
+    files: tuple[str, ...] = ()
+
+    def stamp(self) -> str:
+        """Return a sha256 of the names, sizes and times of change (ns) of the shard's files.
+
+        Names are relative, so data that moves with its times stays the same. A file that is gone
+        is a UserError.
+        """
+        digest = hashlib.sha256()
+        base = self.path if self.files else self.path.parent
+        try:
+            for name in self.files or (self.path.name,):
+                facts = (base / name).stat()
+                digest.update(os.fsencode(name))
+                digest.update(f"\0{facts.st_size} {facts.st_mtime_ns}\n".encode())
+        except OSError as error:
+            raise UserError(
+                f"{error.filename}: {error.strerror}; restore it and run again"
+            ) from None
+        return digest.hexdigest()
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the images by place, under the ids that ingest gives them.
+
+        An id that came before in its tar has a `problem`, so that usable ones never repeat.
+        Raises UnusableError where the file is damaged, after the images before the damage.
+        """
+        if self.container == "tar":
+            yield from self._samples()
+        elif self.container == "parquet":
+            for row in range(self._rows()):
+                yield Entry(f"{self.name}:{row}", str(self.path), -1, row=row)
+        else:
+            for name in self.files:
+                yield Entry(name, str(self.path / name), -1)
+
+    def column(self, name: str) -> str | None:
+        """Return the dotted path of the encoded bytes in a Parquet shard, None for others."""
+        if self.container != "parquet":
+            return None
+        with _open(self.path) as file:
+            return image_column(file.schema_arrow, name, self.path)
+
+    def _samples(self) -> Iterator[Entry]:
+        seen: set[str] = set()
+        for sample in samples(self.path):
+            problem = None
+            if len(sample.images) != 1:
+                problem = f"no image: the sample has {len(sample.images)} image members, not one"
+            elif sample.key in seen:
+                problem = "repeated name: an earlier sample of the tar has it; rename its members"
+            else:
+                seen.add(sample.key)
+            key = sample.key.encode(errors="backslashreplace").decode()
+            if key != sample.key:
+                problem = "unreadable name: is not UTF-8; rename the member"
+            offset, length = sample.images[0] if sample.images else (0, 0)
+            name = f"{self.name}/{key}"
+            yield Entry(name, str(self.path), -1, offset=offset, length=length, problem=problem)
+
+    def _rows(self) -> int:
+        with _open(self.path) as file:
+            return int(file.metadata.num_rows)
+
+
+def find(paths: list[Path], column: str) -> tuple[ImageShard, ...]:
+    """List the shards of files and folders: a folder's .tar and .parquet files, or else its images.
+
+    Folders give their shards in natural order (2 before 10). A path that is missing, holds nothing
+    or two kinds, names that would make ids repeat, and a Parquet file without `column` are
+    UserErrors.
+    """
+    shards = tuple(shard for path in paths for shard in _expand(path))
+    seen: dict[str, Path] = {}
+    for shard in shards:
+        if shard.name in seen:
+            raise UserError(
+                f"{shard.path}: is named {shard.name!r} like {seen[shard.name]}, so ids would "
+                "repeat; rename it, or give the folder that holds both"
+            )
+        seen[shard.name] = shard.path
+        with suppress(UnusableError):  # a damaged shard is set aside when its turn comes
+            shard.column(column)
+    _refuse_repeated_files(shards)
+    _refuse_nested_tars(shards)
+    return shards
+
+
+def _refuse_repeated_files(shards: tuple[ImageShard, ...]) -> None:
+    folders: dict[str, Path] = {}
+    for shard in shards:
+        for name in shard.files:
+            first = folders.setdefault(name, shard.path)
+            if first != shard.path:
+                raise UserError(
+                    f"{shard.path / name}: would have the id {name!r}, like {first / name}; "
+                    "give the folder that holds both, or rename one"
+                )
+
+
+def _refuse_nested_tars(shards: tuple[ImageShard, ...]) -> None:
+    """Sample b of a/x.tar and sample x/b of a.tar would both be a/x/b."""
+    tars = {shard.name: shard.path for shard in shards if shard.container == "tar"}
+    for name, path in tars.items():
+        for parent in PurePosixPath(name).parents:
+            if str(parent) in tars:
+                raise UserError(
+                    f"{path}: its ids begin with '{parent}/', like those of {tars[str(parent)]}, "
+                    "so they may repeat; rename one of the two"
+                )
+
+
+def _expand(path: Path) -> Iterator[ImageShard]:
+    if path.is_file():
+        if path.suffix not in _CONTAINERS:
+            raise UserError(f"{path}: expected a .tar or .parquet file, or a folder")
+        _refuse_undecodable(path)
+        yield _shard(path, path.parent)
+        return
+    if not path.is_dir():
+        raise UserError(f"{path}: no such file or folder; name your images")
+    files = sorted(_below(path), key=lambda file: [natural(Path(part)) for part in file.parts])
+    tars = {file.with_suffix("") for file in files if file.suffix == ".tar"}
+    # img2dataset writes notes on 00012.tar into 00012.parquet.
+    packed = [
+        f
+        for f in files
+        if f.suffix == ".tar" or f.suffix == ".parquet" and f.with_suffix("") not in tars
+    ]
+    loose = [file for file in files if file.suffix.lower().removeprefix(".") in IMAGE_SUFFIXES]
+    kinds = {file.suffix: file for file in packed}
+    if loose:
+        kinds["image"] = loose[0]
+    if not kinds:
+        raise UserError(f"{path}: holds no .tar, no .parquet and no image; name another folder")
+    if len(kinds) > 1:
+        both = " and ".join(map(str, kinds.values()))
+        raise UserError(f"{path}: holds {both}; name tars, Parquet files or images alone")
+    for file in (*packed, *loose):
+        _refuse_undecodable(path / file)
+    yield from (_shard(path / file, path) for file in packed)
+    for start in range(0, len(loose), LOOSE):
+        names = tuple(file.as_posix() for file in loose[start : start + LOOSE])
+        yield ImageShard(f"{path.name}-{start // LOOSE}", path, "file", names)
+
+
+def _refuse_undecodable(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{os.fsencode(path)!r}: the name is not UTF-8; rename it") from None
+
+
+def _shard(file: Path, root: Path) -> ImageShard:
+    name = file.relative_to(root).as_posix()
+    return ImageShard(name.removesuffix(".tar"), file, _CONTAINERS[file.suffix])
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """Yield visible files below a folder, relative to it."""
+    for base, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield Path(base, name).relative_to(root)
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise UnusableError(f"{path}: cannot be read as Parquet: {error}") from None
+    except OSError as error:
+        if error.errno is None:  # pyarrow's own: a footer that makes no sense
+            raise UnusableError(f"{path}: cannot be read as Parquet: {error}") from None
+        raise UserError(f"{path}: cannot be read: {error}; fetch it anew") from None

@@ -1,0 +1,111 @@
+"""RotNet features: a small network learns which way up the images are, on the images themselves.
+
+Paper: Gidaris, Singh and Komodakis 2018, https://arxiv.org/abs/1803.07728. Every image goes in
+four times per step, rotated by 0, 90, 180 and 270 degrees (exact: transpose and flip), and the
+network names the rotation. Embeddings are the pooled features after the second of three stages,
+which transfer better than the last, less their mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from edgepress.encoders.network_encoder import NetworkEncoder
+from edgepress.encoders.request import Request
+from edgepress.errors import UserError
+from edgepress.training import loop
+from edgepress.training.examples import Examples
+from edgepress.training.loop import Batch, Job, Recipe
+
+BATCH = 256
+"""Images per forward pass once trained."""
+
+
+class Params(Recipe):
+    """Width of the encoder and the recipe of its training."""
+
+    method: Literal["rotation"]
+    width: int = Field(ge=4, le=512)
+    """Channels of the first stage; embeddings are 2 x width x 4 wide (a 2 x 2 grid of averages)."""
+
+
+class RotNet(nn.Module):
+    """Three convolutional stages and a four-way classifier; `features` stops after the second."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        """Build for images of `channels` channels."""
+        super().__init__()
+        self.stage1 = _stage(channels, width, stride=1)
+        self.stage2 = _stage(width, 2 * width, stride=2)
+        self.stage3 = _stage(2 * width, 4 * width, stride=2)
+        self.fc = nn.Linear(4 * width, 4)
+        self.grid = nn.AdaptiveAvgPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to rotation logits [N, 4]."""
+        x = self.stage3(self.stage2(self.stage1(x)))
+        return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to embeddings [N, 8 * width]."""
+        return self.grid(self.stage2(self.stage1(x))).flatten(1)  # type: ignore[no-any-return]
+
+
+class Features(nn.Module):
+    """A RotNet that answers with its embeddings."""
+
+    def __init__(self, network: RotNet) -> None:
+        """Wrap `network`."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to embeddings [N, 8 * width]."""
+        return self.network.features(x)
+
+
+def fit(request: Request, *, params: Params) -> NetworkEncoder:
+    """Train the encoder on the request's images."""
+    spec = request.spec
+    if spec.height != spec.width:
+        raise UserError("embed: the rotation encoder needs square images; set input.height = width")
+    pixels = request.images.pixels(spec)
+    examples = Examples(pixels, {}, spec)
+    torch.manual_seed(request.seed)
+    features = network(params, spec.channels)
+    job = Job(features.network, examples, None, request.seed, None, request.checkpoint)
+    loop.fit(job, params, _name_rotation)
+    encoder = NetworkEncoder(features, spec, BATCH)
+    # Averages after a ReLU all point one way; without their mean, cosines tell images apart.
+    starts = range(0, len(pixels), BATCH)
+    sums = [encoder.vectors(pixels[i : i + BATCH]).sum(axis=0, dtype=np.float64) for i in starts]
+    return replace(encoder, centre=(np.sum(sums, axis=0) / len(pixels)).astype(np.float32))
+
+
+def network(params: Params, channels: int) -> Features:
+    """Return the encoder's network for images of `channels` channels, with fresh weights."""
+    return Features(RotNet(params.width, channels))
+
+
+def _name_rotation(trained: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    turned = torch.cat([torch.rot90(batch.inputs, turns, (2, 3)) for turns in range(4)])
+    target = torch.arange(4, device=turned.device).repeat_interleave(len(batch.inputs))
+    return {"loss": cross_entropy(trained(turned), target)}
+
+
+def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )

@@ -1,0 +1,1 @@
+"""Workers: the one way work is spread over processors or machines, and taken up again."""

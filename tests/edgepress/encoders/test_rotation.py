@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from edgepress.data.images import ImageSet
+from edgepress.encoders.request import Request
+from edgepress.encoders.rotation import RotNet
+from edgepress.errors import UserError
+from edgepress.methods import resolve
+from edgepress.records.inputs import InputSpec
+
+METHOD = {
+    "method": "rotation",
+    "width": 8,
+    "epochs": 3,
+    "batch": 64,
+    "learning_rate": 0.05,
+    "weight_decay": 0.0005,
+    "augment": "none",
+    "precision": "fp32",
+}
+SPEC = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
+
+
+def _encode(manifest: Path, spec: InputSpec = SPEC, **changes: object) -> np.ndarray:
+    images = ImageSet.open(manifest, "train")
+    method = resolve("encoders", {**METHOD, **changes}, "params.yaml", "embed")
+    encoder = method(Request(images, spec, 0))
+    return np.concatenate(list(encoder.embed(images)))
+
+
+def test_embeddings_tell_digits_apart_when_trained_without_labels(manifest: Path) -> None:
+    matrix = _encode(manifest)
+    labels = ImageSet.open(manifest, "train").labels
+    assert matrix.shape == (len(labels), 64)
+    half = len(labels) // 2
+    probe = LogisticRegression(max_iter=300).fit(matrix[:half], labels[:half])
+    assert probe.score(matrix[half:], labels[half:]) > 0.8
+
+
+def test_embeddings_point_every_way_when_features_are_all_positive(manifest: Path) -> None:
+    matrix = _encode(manifest, epochs=1)
+    np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-5)
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    assert abs(float((unit @ unit.T).mean())) < 0.1
+
+
+def test_embeddings_repeat_when_the_seed_is_the_same(manifest: Path) -> None:
+    np.testing.assert_array_equal(_encode(manifest, epochs=1), _encode(manifest, epochs=1))
+
+
+def test_encoding_is_refused_when_images_are_not_square(manifest: Path) -> None:
+    spec = SPEC.model_copy(update={"width": 12})
+    with pytest.raises(UserError, match="needs square images"):
+        _encode(manifest, spec)
+
+
+def test_network_has_the_papers_four_answers_when_built() -> None:
+    import torch
+
+    assert RotNet(8, 3)(torch.zeros(2, 3, 32, 32)).shape == (2, 4)
