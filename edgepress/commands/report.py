@@ -1,30 +1,18 @@
-"""The summary: one line per target in the terminal, from what was measured and judged."""
+"""`edgepress report`: the last run's table of targets and verdicts."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from edgepress.errors import UserError
 from edgepress.params import lookup, read_yaml
-from edgepress.records.measurement import Measurement
-from edgepress.records.verdict import Outcome, Verdicts
-from edgepress.report import words
-from edgepress.report.gates import obstacles
-from edgepress.report.run import TargetRun
+from edgepress.report.summary import read, show
 
 PARAMS = Path("params.yaml")
-_STYLES: dict[Outcome, str] = {"pass": "green", "fail": "red", "not-run": "yellow"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `edgepress report`."""
+    """Declare the command's arguments."""
     parser.add_argument(
         "targets",
         nargs="?",
@@ -48,67 +36,3 @@ def named(path: Path) -> list[str] | None:
     tree = read_yaml(path)
     places, precisions = lookup(tree, "places", str(path)), lookup(tree, "precisions", str(path))
     return [f"{place}-{precision}" for place in places for precision in precisions]
-
-
-def read(folder: Path, keys: Sequence[str] | None = None) -> list[TargetRun]:
-    """Read the records of targets below a folder, all or those named; none is a UserError."""
-    paths = sorted(folder.glob(f"measured/*/{Measurement.file_name}"))
-    wanted = [path.parent for path in paths if keys is None or path.parent.name in keys]
-    if not wanted:
-        raise UserError(
-            f"{folder}: no measured/*/{Measurement.file_name} of a target that params.yaml names; "
-            "run the validate stage or name its folder"
-        )
-    return [_read_one(each, folder / "judged" / each.name) for each in wanted]
-
-
-def show(targets: Sequence[TargetRun], console: Console | None = None) -> None:
-    """Print target, score, p50, size, speedup and verdict, with reasons of what did not pass."""
-    out = console or Console()
-    table = Table(
-        title="Targets", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    table.add_column("target", no_wrap=True)
-    score = next((target.score for target in targets if target.score is not None), None)
-    first = "score" if score is None else words.name(score.name)
-    for name in (first, "p50", "size", "speedup"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for target in targets:
-        table.add_row(*_cells(target))
-    out.print(table)
-    for obstacle in obstacles(targets):
-        gates, keys = ", ".join(obstacle.gates), ", ".join(obstacle.targets)
-        sign, word = words.OUTCOMES[obstacle.outcome]
-        head = Text(f"{sign} {gates}: {word}", style=_STYLES[obstacle.outcome])
-        out.print(head, Text(f"  {obstacle.reason}\n  {keys}"), sep="\n")
-
-
-def _cells(target: TargetRun) -> list[Text]:
-    latency = None if target.measurement is None else target.measurement.latency
-    speedup = None if latency is None else latency.speedup
-    values = [
-        target.key,
-        _score(target),
-        words.milliseconds(None if latency is None else latency.p50_ms.value),
-        words.size(target.size_bytes),
-        words.times(None if speedup is None else speedup.value),
-    ]
-    sign, word = words.OUTCOMES[target.outcome]
-    # Text, never markup: a name in square brackets is a name.
-    return [*map(Text, values), Text(f"{sign} {word}", style=_STYLES[target.outcome])]
-
-
-def _score(target: TargetRun) -> str:
-    found = target.score
-    return words.ABSENT if found is None else words.score(found.value.value, found.unit)
-
-
-def _read_one(measured: Path, judged: Path) -> TargetRun:
-    measurement = Measurement.read(measured)
-    has_verdicts = (judged / Verdicts.file_name).exists()
-    return TargetRun(
-        target=measurement.target,
-        measurement=measurement,
-        verdicts=Verdicts.read(judged) if has_verdicts else None,
-    )

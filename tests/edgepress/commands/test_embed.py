@@ -13,8 +13,7 @@ from edgepress.cli import main
 from edgepress.encoders.at_scale.job import Job
 from edgepress.records.record import sha256_folder
 from edgepress.vectors.shards import Shards
-
-from .conftest import bitmap, picture, write_tar
+from tests.image_shards import bitmap, picture, write_tar
 
 
 def _embed(tars: Path, encoder: Path, out: Path, *more: str) -> int:

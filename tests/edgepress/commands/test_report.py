@@ -1,52 +1,18 @@
 from __future__ import annotations
 
 import argparse
-import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from edgepress.commands import report
-from edgepress.errors import UserError
-from edgepress.report.run import Run
-
-
-def written(run: Run, width: int = 100) -> str:
-    out = io.StringIO()
-    report.show(run.targets, Console(file=out, width=width, no_color=True))
-    return out.getvalue()
-
-
-def test_table_has_a_line_per_target_when_shown(finished: Run) -> None:
-    lines = written(finished).splitlines()
-    line = next(line for line in lines if "x86_64-executorch-int8" in line)
-    cells = " ".join(line.split())
-    assert cells == "x86_64-executorch-int8 92.89 % 0.66 ms 101.7 kB 0.92× ✗ fail"
-    for target in finished.targets:
-        assert any(line.strip().startswith(target.key) for line in lines)
-
-
-def test_table_fits_when_the_terminal_is_80_wide(finished: Run) -> None:
-    assert max(map(len, written(finished, 80).splitlines())) <= 80
-
-
-def test_brackets_are_text_when_a_reason_has_them(finished: Run) -> None:
-    target = finished.targets[0]
-    assert target.verdicts is not None
-    verdict = target.verdicts.verdicts[0].model_copy(
-        update={"outcome": "fail", "reason": "class [red] lost"}
-    )
-    verdicts = target.verdicts.model_copy(update={"verdicts": (verdict,)})
-    run = replace(finished, targets=(replace(target, verdicts=verdicts),))
-    assert "class [red] lost" in written(run)
+from tests.edgepress.report.conftest import HERE, measured
 
 
 def test_command_prints_what_validate_wrote_when_pointed_at_it(
-    finished: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for target in finished.targets[:2]:
+    for target in map(measured, list(HERE)[:2]):
         assert target.measurement is not None
         assert target.verdicts is not None
         target.measurement.write(tmp_path / "measured" / target.key)
@@ -55,8 +21,3 @@ def test_command_prints_what_validate_wrote_when_pointed_at_it(
     report.add_arguments(parser)
     assert report.run(parser.parse_args([str(tmp_path)])) == 0
     assert "x86_64-onnxruntime-int8" in capsys.readouterr().out
-
-
-def test_folder_is_named_when_it_holds_no_measurement(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="run the validate stage or name its folder"):
-        report.read(tmp_path)

@@ -12,8 +12,7 @@ from edgepress.data.picture import UnusableError
 from edgepress.encoders.at_scale import image_shards
 from edgepress.encoders.at_scale.image_shards import ImageShard, find
 from edgepress.errors import UserError
-
-from .conftest import write_tar
+from tests.image_shards import write_tar
 
 
 def _names(*paths: Path) -> list[str]:

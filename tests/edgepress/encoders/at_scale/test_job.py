@@ -18,8 +18,7 @@ from edgepress.encoders.at_scale.numbering import numbered
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.errors import UserError
 from edgepress.records.record import sha256_folder
-
-from .conftest import SPEC, picture, write_tar
+from tests.image_shards import SPEC, picture, write_tar
 
 
 def _job(images: Path, encoder: Path, out: Path, **changes: Any) -> Job:
