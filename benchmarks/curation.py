@@ -26,10 +26,10 @@ from threadpoolctl import threadpool_limits
 
 from edgepress.curation._concepts import deduplicate, kmeans
 from edgepress.curation._concepts.complexity import spread
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.curation._select.quotas import allocate
 from edgepress.curation._select.select import Groups, by_distance, choose
-from edgepress.curation.curate import Means, Source, curate
+from edgepress.curation.curate import Compute, Source, curate
 from edgepress.methods import resolve
 from edgepress.vectors.blocks import BLOCK, UNIT, load
 from edgepress.vectors.shards import Shards
@@ -68,8 +68,8 @@ def ours(path: Path, clusters: int, folder: Path, above: float | None = None) ->
     }  # fmt: skip
     method = resolve("curation", raw, "benchmark", "curate")
     out = folder / "selection"
-    means = Means(folder / "scratch", Local(WORKERS))
-    curate(method, Source(Shards.open([path]), 0), out, means)
+    compute = Compute(folder / "scratch", Local(WORKERS))
+    curate(method, Source(Shards.open([path]), 0), out, compute)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     seconds = time.monotonic() - began
     return {
@@ -111,7 +111,7 @@ def rate(rows: int, folder: Path) -> None:
     """Compare the assignment pass from disk with bare sgemm at the same shapes, in turns."""
     path = make_vectors(folder / "rate.npy", rows, WIDTH, "float16")
     shards = Shards.open([path])
-    job = Job(shards, 0, Work.open(folder / "rate", "k"), Local(WORKERS))
+    job = CurateJob(shards, 0, Work.open(folder / "rate", "k"), Local(WORKERS))
     centroids = load(shards, 0, CLUSTERS)
     block = load(shards, 0, BLOCK)
     flops = 2.0 * rows * WIDTH * CLUSTERS
@@ -287,7 +287,7 @@ def _per_row(task: Callable[[int, int], Any], spans: int) -> float:
 
 def _single_rows(shards: Shards, part: int, folder: Path) -> dict[str, float]:
     """Return CPU seconds per row of grouping, of finding duplicates in a part, and of choosing."""
-    job = Job(shards, 0, Work.open(folder / "rows", "k"), Local(1))
+    job = CurateJob(shards, 0, Work.open(folder / "rows", "k"), Local(1))
     concepts = max(1, shards.rows // part)
     assigned = kmeans.assign(job, load(shards, 0, concepts), "first")
     sizes, _ = spread(assigned, concepts)

@@ -22,8 +22,8 @@ from PIL import Image
 
 from edgepress.data.preprocess import decode
 from edgepress.encoders.at_scale import ray_data
+from edgepress.encoders.at_scale.embed_job import ENCODER, EmbedJob
 from edgepress.encoders.at_scale.image_shards import find
-from edgepress.encoders.at_scale.job import ENCODER, Job
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
@@ -54,16 +54,16 @@ def make_shards(folder: Path, images: int) -> Path:
     return folder
 
 
-def new_job(shards: Path, out: Path) -> Job:
+def new_job(shards: Path, out: Path) -> EmbedJob:
     """Return a job on an empty output."""
     method = resolve("encoders", ENCODER_METHOD, "benchmark", "encoder")
     torch.manual_seed(0)
     network = method.module.network(method.params, SPEC.channels)
     NetworkEncoder(network, SPEC, 256).save(out / ENCODER, ENCODER_METHOD)
-    return Job(find([shards], "image"), out, "float16", "image")
+    return EmbedJob(find([shards], "image"), out, "float16", "image")
 
 
-def bare(job: Job) -> None:
+def bare(job: EmbedJob) -> None:
     """Read, decode and encode in one thread, with nothing around it."""
     torch.set_num_threads(1)
     encoder = NetworkEncoder.load(job.out / ENCODER)
@@ -75,10 +75,10 @@ def bare(job: Job) -> None:
             encoder.vectors(np.stack(pixels))
 
 
-def local(workers: int) -> Callable[[Job], None]:
+def local(workers: int) -> Callable[[EmbedJob], None]:
     """Return the run of a job on threads of this process."""
 
-    def run(job: Job) -> None:
+    def run(job: EmbedJob) -> None:
         spans = [(index, index + 1) for index in job.pending()]
         for _ in Local(workers).results(lambda index, _: job.embed(index), spans):
             pass
@@ -86,13 +86,13 @@ def local(workers: int) -> Callable[[Job], None]:
     return run
 
 
-def on_ray(job: Job) -> None:
+def on_ray(job: EmbedJob) -> None:
     """Run the job on two Ray workers of this machine, start of Ray included."""
     for _ in ray_data.embed(job, job.pending(), None, 2):
         pass
 
 
-WAYS: dict[str, Callable[[Job], None]] = {
+WAYS: dict[str, Callable[[EmbedJob], None]] = {
     "bare loop": bare, "1 worker": local(1), "2 workers": local(2), "2 Ray workers": on_ray,
 }  # fmt: skip
 

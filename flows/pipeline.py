@@ -16,9 +16,9 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from flows.graph import Graph, Schedule
+from flows.schedule import Graph, Schedule
 from flows.stage_process import Done, StageFailedError, reproduce, stop_all, stream
-from flows.tables import Row, publish
+from flows.tables import StageResult, publish
 
 EXCLUSIVE = "validate@*"
 """These time models, so nothing runs beside them."""
@@ -90,10 +90,10 @@ def pipeline(
         raise PipelineError("; ".join(failed))
 
 
-def run(schedule: Schedule, timeout_s: float) -> list[Row]:
+def run(schedule: Schedule, timeout_s: float) -> list[StageResult]:
     """Submit each stage as soon as it may start; a failure stops only what depends on it."""
     ended: SimpleQueue[tuple[str, PrefectFuture[Done]]] = SimpleQueue()
-    rows: list[Row] = []
+    rows: list[StageResult] = []
     while True:
         for stage in schedule.start():
             future = repro.submit(stage, timeout_s)
@@ -104,7 +104,7 @@ def run(schedule: Schedule, timeout_s: float) -> list[Row]:
         row = _row(stage, future)
         rows.append(row)
         schedule.finish(stage, ok=row.outcome != "failed")
-    return rows + [Row(stage, "not started", None, "") for stage in schedule.blocked]
+    return rows + [StageResult(stage, "not started", None, "") for stage in schedule.blocked]
 
 
 def default_places() -> int:
@@ -129,11 +129,11 @@ def _tell(
     ended.put((stage, future))
 
 
-def _row(stage: str, future: PrefectFuture[Done]) -> Row:
+def _row(stage: str, future: PrefectFuture[Done]) -> StageResult:
     result = future.result(raise_on_failure=False)
     if isinstance(result, Done):
-        return Row(stage, result.how, result.seconds, "")
-    return Row(stage, "failed", None, str(result))
+        return StageResult(stage, result.how, result.seconds, "")
+    return StageResult(stage, "failed", None, str(result))
 
 
 def _command(name: str, *module: str) -> None:

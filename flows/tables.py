@@ -14,7 +14,7 @@ JUDGED = Path("targets/judged")
 
 
 @dataclass(frozen=True)
-class Row:
+class StageResult:
     """One stage's part in a flow run."""
 
     stage: str
@@ -24,7 +24,7 @@ class Row:
     """Why it failed."""
 
 
-def publish(rows: list[Row]) -> None:
+def publish(rows: list[StageResult]) -> None:
     """Write both tables as artifacts of the flow run."""
     create_markdown_artifact(
         key="stages", markdown=stages_table(rows), description="What each stage did and took"
@@ -34,7 +34,7 @@ def publish(rows: list[Row]) -> None:
     )
 
 
-def stages_table(rows: list[Row]) -> str:
+def stages_table(rows: list[StageResult]) -> str:
     """Return the Markdown table of stages in the order they ended."""
     lines = ["| stage | outcome | seconds | why |", "|---|---|---:|---|"]
     for row in rows:

@@ -12,7 +12,7 @@ import shutil
 import numpy as np
 import numpy.typing as npt
 
-from edgepress.curation.curate import Means, Source, decided
+from edgepress.curation.curate import Compute, Source, curated
 from edgepress.data.images import ImageSet
 from edgepress.data.rules import Limits
 from edgepress.errors import UserError
@@ -38,7 +38,7 @@ def work(stage: Stage) -> None:
     classes = np.array([stratum[name] for name in ids], np.int64)
     with (
         lines(stage.title) as progress,
-        decided(method, Source(shards, stage.seed, classes), _means(progress)) as found,
+        curated(method, Source(shards, stage.seed, classes), _compute(progress)) as found,
         stage.output(SELECTION) as folder,
     ):
         selection = found.save(folder)
@@ -51,9 +51,9 @@ def work(stage: Stage) -> None:
     shutil.rmtree(WORK, ignore_errors=True)
 
 
-def _means(progress: Progress) -> Means:
+def _compute(progress: Progress) -> Compute:
     progress("choosing rows", 0, 0)
-    return Means(WORK / "runs", Local(os.cpu_count() or 1), progress=progress)
+    return Compute(WORK / "runs", Local(os.cpu_count() or 1), progress=progress)
 
 
 def _refuse_lost(stage: Stage, kept: dict[str, int], classes: npt.NDArray[np.int64]) -> None:

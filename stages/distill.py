@@ -39,7 +39,7 @@ def work(stage: Stage) -> None:
     with models.progress(stage) as progress:
         history = recipe(models.job(stage, student, splits, checkpoint, progress), teacher)
     draft = models.draft(stage, "distill", splits.task, teacher=TEACHER, selection=SELECTION)
-    models.deliver(stage, STUDENT, student, draft, models.Outcome(splits, history))
+    models.deliver(stage, STUDENT, student, draft, models.Trained(splits, history))
     checkpoint.clear()
 
 

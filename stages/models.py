@@ -41,7 +41,7 @@ class Splits:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """What a trained network was judged on, and its learning curve."""
 
     splits: Splits
@@ -120,10 +120,10 @@ def draft(stage: Stage, section: str, task: Task, **inputs: Path) -> bundle.Draf
 
 
 def deliver(
-    stage: Stage, path: Path, network: nn.Module, draft: bundle.Draft, outcome: Outcome
+    stage: Stage, path: Path, network: nn.Module, draft: bundle.Draft, trained: Trained
 ) -> None:
     """Write the Bundle and its learning curve, and record what the model is and how good."""
-    splits, history = outcome.splits, outcome.history
+    splits, history = trained.splits, trained.history
     found = {
         name: loop.scores(network, getattr(splits, name), splits.task) for name in ("val", "test")
     }

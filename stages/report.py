@@ -19,7 +19,7 @@ from edgepress.records.record import write_atomically
 from edgepress.records.reference import Reference
 from edgepress.report.cards import card
 from edgepress.report.page import render
-from edgepress.report.run import Concept, Run, Shown
+from edgepress.report.run import ConceptRun, Run, Shown
 from edgepress.tasks.task import Task, item
 from stages.gather import gather
 from stages.places import MANIFEST, QUANTIZED, REPORTS
@@ -94,7 +94,7 @@ def with_pictures(run: Run, spec: InputSpec) -> Run:
     return replace(run, thumbnails=thumbnails)
 
 
-def _ids(concepts: Iterable[Concept]) -> set[str]:
+def _ids(concepts: Iterable[ConceptRun]) -> set[str]:
     return {
         example.id
         for concept in concepts

@@ -35,8 +35,8 @@ def work(stage: Stage) -> None:
         models.draft(stage, "distill", splits.task, student=STUDENT, selection=SELECTION),
         surgery=(*record.surgery, *slimmed.surgery),
     )
-    outcome = models.Outcome(splits, slimmed.history)
-    models.deliver(stage, SLIM, slimmed.network, draft, outcome)
+    trained = models.Trained(splits, slimmed.history)
+    models.deliver(stage, SLIM, slimmed.network, draft, trained)
     checkpoint.clear()
 
 

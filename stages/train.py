@@ -25,7 +25,7 @@ def work(stage: Stage) -> None:
     with models.progress(stage) as progress:
         history = recipe(models.job(stage, network, splits, checkpoint, progress))
     draft = models.draft(stage, "train", splits.task, selection=SELECTION)
-    models.deliver(stage, TEACHER, network, draft, models.Outcome(splits, history))
+    models.deliver(stage, TEACHER, network, draft, models.Trained(splits, history))
     checkpoint.clear()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgepress.commands._outputs import Outputs, inputs, naming, tidy, write_kept, writing
-from edgepress.curation.curate import Decided, Means, Source, decided
+from edgepress.curation.curate import Compute, Curated, Source, curated
 from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
 from edgepress.methods import Method, module, names, resolve
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     with (
         _room(scratch),
         _engine(arguments) as engine,
-        decided(method, source, Means(scratch / "runs", engine)) as found,
+        curated(method, source, Compute(scratch / "runs", engine)) as found,
     ):
         selection = _write(found, outputs, labels, images)
     tidy(scratch, own=arguments.scratch is None)
@@ -101,7 +101,7 @@ def _scratch(arguments: argparse.Namespace) -> Path:
 
 
 def _write(
-    found: Decided, outputs: Outputs, labels: Labels | None, images: ImageSet | None
+    found: Curated, outputs: Outputs, labels: Labels | None, images: ImageSet | None
 ) -> Selection:
     folder = outputs.selection or found.folder / "selection"
     with naming(folder) if outputs.selection else nullcontext():

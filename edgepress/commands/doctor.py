@@ -25,7 +25,7 @@ _LIMIT_S = 300
 
 
 @dataclass(frozen=True)
-class Row:
+class Diagnosis:
     """One line of the table."""
 
     name: str
@@ -82,18 +82,18 @@ LIBRARIES: tuple[Library, ...] = (
 )
 
 
-def diagnose(root: Path = host.ROOT) -> list[Row]:
+def diagnose(root: Path = host.ROOT) -> list[Diagnosis]:
     """Try every exporter and runtime in its own process, then describe the devices."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         rows = list(pool.map(lambda library: examine(library, root), LIBRARIES))
     return [*rows, *_devices(root)]
 
 
-def examine(library: Library, root: Path = host.ROOT) -> Row:
+def examine(library: Library, root: Path = host.ROOT) -> Diagnosis:
     """Say whether one library works here, by importing it where that can mean something."""
     version = host.versions([library.package])[library.package] or ""
     advice = _obstacle(library, version, root) or _try(library.code)
-    return Row(library.name, library.kind, not advice, version, advice)
+    return Diagnosis(library.name, library.kind, not advice, version, advice)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,27 +138,29 @@ def _try(code: str) -> str:
     return f"'{code}' failed: {last}; install it anew"
 
 
-def _devices(root: Path) -> Iterable[Row]:
+def _devices(root: Path) -> Iterable[Diagnosis]:
     machine = host.here(root)
     vnni = "with VNNI" if machine.vnni else "without VNNI: u8 x s8 products may saturate"
     known = vnni if machine.architecture == "x86_64" else " ".join(machine.isa_flags)
-    yield Row(machine.architecture, "device", True, f"{machine.machine}, {known}", "")
+    yield Diagnosis(machine.architecture, "device", True, f"{machine.machine}, {known}", "")
     gpu = any(root.glob(_GPU))
-    yield Row("nvidia gpu", "device", gpu, "", "" if gpu else "no NVIDIA driver is loaded")
+    yield Diagnosis("nvidia gpu", "device", gpu, "", "" if gpu else "no NVIDIA driver is loaded")
     for name, program in (("arm64", "qemu-aarch64-static"), ("old x86", "qemu-x86_64-static")):
         found = shutil.which(program)
         advice = "" if found else f"no {program}; apt install qemu-user-static"
-        yield Row(f"{name}, emulated", "device", bool(found), found or "", advice)
+        yield Diagnosis(f"{name}, emulated", "device", bool(found), found or "", advice)
     reading = energy.measure(lambda: sum(range(1000)), 1000, root)
     measured = reading.status == "measured"
-    yield Row("energy counter", "device", measured, "", "" if measured else reading.reason)
+    yield Diagnosis("energy counter", "device", measured, "", "" if measured else reading.reason)
     setting = host.governor(root)
     steady = setting in (None, "performance")
     advice = "" if steady else "times vary with the clock; cpupower frequency-set -g performance"
-    yield Row("clock governor", "device", steady, setting or "not shown by this kernel", advice)
+    yield Diagnosis(
+        "clock governor", "device", steady, setting or "not shown by this kernel", advice
+    )
 
 
-def _show(rows: list[Row]) -> None:
+def _show(rows: list[Diagnosis]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgepress.encoders.at_scale.embed_job import ENCODER, EmbedJob
 from edgepress.encoders.at_scale.image_shards import find
-from edgepress.encoders.at_scale.job import ENCODER, Job
 from edgepress.encoders.at_scale.numbering import numbered
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.errors import UserError
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     shards = find([path.resolve() for path in arguments.images], arguments.image)
     out: Path = arguments.out.resolve()
     _keep_encoder(arguments, out / ENCODER)
-    job = Job(numbered(shards, out), out, arguments.dtype, arguments.image)
+    job = EmbedJob(numbered(shards, out), out, arguments.dtype, arguments.image)
     pending = job.pending()
     damaged: dict[int, str] = {}
     for count, (index, damage) in enumerate(_embedded(job, pending, arguments), 1):
@@ -73,9 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _embedded(
-    job: Job, pending: list[int], arguments: argparse.Namespace
+    job: EmbedJob, pending: list[int], arguments: argparse.Namespace
 ) -> Iterator[tuple[int, str | None]]:
-    """Yield (index, what `Job.attempt` says) of each pending shard as it is done."""
+    """Yield (index, what `EmbedJob.attempt` says) of each pending shard as it is done."""
     if not pending:
         return
     if arguments.engine == "ray":
@@ -118,7 +118,7 @@ def _timm(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"method": "timm", "pretrained": True, **named}
 
 
-def _summary(job: Job, out: Path) -> str:
+def _summary(job: EmbedJob, out: Path) -> str:
     done = [found for index in range(len(job.shards)) if (found := job.done(index)) is not None]
     aside: Counter[str] = Counter()
     for shard in done:
@@ -137,7 +137,7 @@ def _summary(job: Job, out: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _losses(job: Job, done: list[EmbeddedShard]) -> Iterator[str]:
+def _losses(job: EmbedJob, done: list[EmbeddedShard]) -> Iterator[str]:
     """Yield a line per shard that broke off: how many images lay behind nobody knows."""
     paths = {shard.name: shard.path for shard in job.shards}
     for shard in done:

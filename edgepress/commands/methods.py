@@ -35,7 +35,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MethodCard:
     """One method; without its back end `parameters` is None and `missing` says why."""
 
     room: str
@@ -68,16 +68,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def describe(room: str, name: str, *, deep: bool) -> Entry:
+def describe(room: str, name: str, *, deep: bool) -> MethodCard:
     """Describe one method; only `deep` imports it, and a missing back end is told, not raised."""
     line = summary(room, name)
     if not deep:
-        return Entry(room, name, line)
+        return MethodCard(room, name, line)
     try:
         loaded = module(room, name)
     except ImportError as error:
-        return Entry(room, name, line, missing=str(error))
-    return Entry(room, name, line, parameters=parameters(loaded.Params))
+        return MethodCard(room, name, line, missing=str(error))
+    return MethodCard(room, name, line, parameters=parameters(loaded.Params))
 
 
 def parameters(model: Any) -> tuple[Parameter, ...]:
@@ -109,7 +109,7 @@ def _type(field: dict[str, Any]) -> str:
     return " ".join([name, ", ".join(limits)]).strip()
 
 
-def _lines(entries: list[Entry]) -> list[str]:
+def _lines(entries: list[MethodCard]) -> list[str]:
     lines: list[str] = []
     room = ""
     for entry in entries:

@@ -15,8 +15,8 @@ from pydantic import Field
 from edgepress.curation._concepts.clusters import Concepts
 from edgepress.curation._concepts.complexity import separation, shares
 from edgepress.curation._select.budget import Pruned
-from edgepress.curation._select.job import Job
-from edgepress.curation._select.outcome import Numbers, Outcome
+from edgepress.curation._select.curate_job import CurateJob
+from edgepress.curation._select.decision import Decision, Numbers
 from edgepress.curation._select.shareout import share_out
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Params(Pruned):
     """Of the softmax over complexities: low gives nearly all to the most complex concepts."""
 
 
-def select(job: Job, *, params: Params) -> Outcome:
+def select(job: CurateJob, *, params: Params) -> Decision:
     """Share the budget out by softmax(d_intra * d_inter / temperature), exactly."""
     found = Concepts(job, params)
     d_inter = separation(found.centroids, found.sizes, params.neighbours)
@@ -41,7 +41,7 @@ def select(job: Job, *, params: Params) -> Outcome:
     _warn_if_flat(complexity[found.sizes > 0], params.temperature)
     quotas, reason = share_out(job, found, probability, params)
     numbers = Numbers(found.sizes, quotas, found.d_intra, d_inter, probability)
-    return Outcome(job, reason, found.assigned, numbers)
+    return Decision(job, reason, found.assigned, numbers)
 
 
 def _warn_if_flat(complexity: npt.NDArray[np.float64], temperature: float) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgepress.curation._select.job import SPAN, Job
-from edgepress.curation._select.outcome import Outcome
+from edgepress.curation._select.curate_job import SPAN, CurateJob
+from edgepress.curation._select.decision import Decision
 from edgepress.errors import UserError
 from edgepress.methods import Method, resolve
 from edgepress.progress import Progress, silent
@@ -39,7 +39,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Means:
+class Compute:
     """How a result is computed, which never changes it."""
 
     scratch: Path
@@ -54,11 +54,11 @@ class Means:
 
 
 @dataclass(frozen=True)
-class Decided:
+class Curated:
     """What a method decided about every row, and where that lies until outputs are written."""
 
     method: Method
-    outcome: Outcome
+    decision: Decision
     folder: Path
     """The job's scratch folder."""
 
@@ -71,11 +71,11 @@ class Decided:
             "temperature": getattr(params, "temperature", None),
             "order": getattr(params, "order", None),
         }
-        return self.outcome.save(folder, facts)
+        return self.decision.save(folder, facts)
 
 
 @contextmanager
-def decided(method: Method, source: Source, means: Means) -> Iterator[Decided]:
+def curated(method: Method, source: Source, compute: Compute) -> Iterator[Curated]:
     """Decide about every row, then hold the scratch folder until the block ends well.
 
     A job that was killed or failed, inside the block too, is taken up where it was if method, seed
@@ -86,28 +86,29 @@ def decided(method: Method, source: Source, means: Means) -> Iterator[Decided]:
         raise UserError(f"classes: {len(classes)} labels for {shards.rows} rows; give one per row")
     if source.seed < 0:
         raise UserError(f"seed: {source.seed} is below 0; give a whole number of 0 or more")
-    work = Work.open(means.scratch, _key(method, source), means.every)
-    job = Job(shards, source.seed, work, means.engine, means.span, classes, means.progress)
+    work = Work.open(compute.scratch, _key(method, source), compute.every)
+    seed, engine, span = source.seed, compute.engine, compute.span
+    job = CurateJob(shards, seed, work, engine, span, classes, compute.progress)
     try:
-        yield Decided(method, _outcome(method, job), work.folder)
+        yield Curated(method, _decide(method, job), work.folder)
         work.remove()
     finally:
         work.release()
 
 
-def _outcome(method: Method, job: Job) -> Outcome:
+def _decide(method: Method, job: CurateJob) -> Decision:
     try:
         ids.refuse_repeats(job.shards, job.work.folder / "ids.rows")
-        outcome: Outcome = method(job)
+        decision: Decision = method(job)
     except UserError:
         job.work.remove_unless_begun()
         raise
-    return outcome
+    return decision
 
 
-def curate(method: Method, source: Source, folder: Path, means: Means) -> Selection:
-    """Select rows and write the Selection into `folder`, see `decided` and `Decided.save`."""
-    with decided(method, source, means) as found:
+def curate(method: Method, source: Source, folder: Path, compute: Compute) -> Selection:
+    """Select rows and write the Selection into `folder`, see `curated` and `Curated.save`."""
+    with curated(method, source, compute) as found:
         return found.save(folder)
 
 
@@ -124,8 +125,8 @@ def prune(
         folder = Path(name)
         np.save(folder / "vectors.npy", np.ascontiguousarray(vectors), allow_pickle=False)
         source = Source(Shards.open([folder / "vectors.npy"]), seed, classes)
-        means = Means(folder / "work", engine or Local())
-        return curate(method, source, folder, means).kept(folder)
+        compute = Compute(folder / "work", engine or Local())
+        return curate(method, source, folder, compute).kept(folder)
 
 
 def _key(method: Method, source: Source) -> str:

@@ -13,8 +13,8 @@ from edgepress.curation._concepts import deduplicate, kmeans
 from edgepress.curation._concepts.complexity import spread
 from edgepress.curation._concepts.deduplicate import Preferred, by_echo
 from edgepress.curation._select.budget import Clustered, budget, concepts
-from edgepress.curation._select.job import Job
-from edgepress.curation._select.outcome import Numbers, Outcome, chosen_sizes, reasons
+from edgepress.curation._select.curate_job import CurateJob
+from edgepress.curation._select.decision import Decision, Numbers, chosen_sizes, reasons
 from edgepress.curation._select.select import Groups
 
 
@@ -26,7 +26,7 @@ class Params(Clustered):
     """Which of two duplicates stays: the one nearest to its centroid or the farthest from it."""
 
 
-def select(job: Job, *, params: Params) -> Outcome:
+def select(job: CurateJob, *, params: Params) -> Decision:
     """Keep the rows least like any row of their concept that is preferred to them."""
     count = concepts(job.rows, params.concepts)
     assigned = kmeans.assign(job, kmeans.cluster(job, count, params.passes), "final")
@@ -35,4 +35,4 @@ def select(job: Job, *, params: Params) -> Outcome:
     quota = np.array([budget(job.rows, params.keep)], np.int64)
     reason = reasons(job, Groups(None, job.rows), by_echo(echo, descending=False), quota)
     numbers = Numbers(sizes, chosen_sizes(assigned, reason, count), d_intra)
-    return Outcome(job, reason, assigned, numbers)
+    return Decision(job, reason, assigned, numbers)

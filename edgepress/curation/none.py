@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from edgepress.curation._select.job import Job
-from edgepress.curation._select.outcome import Numbers, Outcome, reasons
+from edgepress.curation._select.curate_job import CurateJob
+from edgepress.curation._select.decision import Decision, Numbers, reasons
 from edgepress.curation._select.select import Groups, shuffled
 from edgepress.params import Config
 
@@ -18,8 +18,8 @@ class Params(Config):
     method: Literal["none"]
 
 
-def select(job: Job, *, params: Params) -> Outcome:
+def select(job: CurateJob, *, params: Params) -> Decision:
     """Keep all rows."""
     quota = np.array([job.rows], np.int64)
     reason = reasons(job, Groups(None, job.rows), shuffled(job.seed), quota)
-    return Outcome(job, reason, None, Numbers(quota, quota))
+    return Decision(job, reason, None, Numbers(quota, quota))

@@ -12,8 +12,8 @@ import numpy as np
 from edgepress.curation._concepts import kmeans
 from edgepress.curation._concepts.complexity import spread
 from edgepress.curation._select.budget import Clustered, budget, concepts
-from edgepress.curation._select.job import Job
-from edgepress.curation._select.outcome import Numbers, Outcome, chosen_sizes, reasons
+from edgepress.curation._select.curate_job import CurateJob
+from edgepress.curation._select.decision import Decision, Numbers, chosen_sizes, reasons
 from edgepress.curation._select.select import Groups, Order, by_distance
 
 
@@ -25,7 +25,7 @@ class Params(Clustered):
     """Rows to keep: hard (farthest from their centroid), easy (nearest) or random."""
 
 
-def select(job: Job, *, params: Params) -> Outcome:
+def select(job: CurateJob, *, params: Params) -> Decision:
     """Keep the hardest rows of all, whatever concept they belong to."""
     count = concepts(job.rows, params.concepts)
     assigned = kmeans.assign(job, kmeans.cluster(job, count, params.passes), "final")
@@ -34,4 +34,4 @@ def select(job: Job, *, params: Params) -> Outcome:
     quota = np.array([budget(job.rows, params.keep)], np.int64)
     reason = reasons(job, Groups(None, job.rows), rank, quota)
     numbers = Numbers(sizes, chosen_sizes(assigned, reason, count), d_intra)
-    return Outcome(job, reason, assigned, numbers)
+    return Decision(job, reason, assigned, numbers)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from edgepress.data.data_docs import make_offline, write_index
 from edgepress.data.duplicates import looks_like
 from edgepress.data.rules import Limits, rules
-from edgepress.data.suite import Outcome, run_suite
+from edgepress.data.suite import RuleResult, run_suite
 from edgepress.data.table import read_table
 from edgepress.records.findings import DOCS, OFFENDING, Finding, Findings
 from edgepress.records.manifest import Manifest
@@ -109,7 +109,7 @@ def _twins(usable: Any, bits: int) -> list[str | None]:
     return [twin.get(sha) for sha in usable["sha256"]]
 
 
-def _finding(outcome: Outcome) -> Finding:
+def _finding(outcome: RuleResult) -> Finding:
     rule = outcome.rule
     examples = (f"{name} ({value})" for name, value in outcome.offending[:_EXAMPLES])
     return Finding(
@@ -122,7 +122,7 @@ def _finding(outcome: Outcome) -> Finding:
     )
 
 
-def _write_offending(outcomes: list[Outcome], path: Path) -> None:
+def _write_offending(outcomes: list[RuleResult], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["rule", "severity", "id", "value"])

@@ -32,7 +32,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RuleResult:
     """What a rule found: the ids and values of all rows that break it."""
 
     rule: Rule
@@ -40,14 +40,14 @@ class Outcome:
     offending: list[tuple[str, Any]]
 
 
-def run_suite(frames: Mapping[str, Any], rules: Sequence[Rule], docs: Path) -> list[Outcome]:
+def run_suite(frames: Mapping[str, Any], rules: Sequence[Rule], docs: Path) -> list[RuleResult]:
     """Validate pandas frames by name, write Data Docs into `docs`; outcomes in order of rules."""
     os.environ["GX_ANALYTICS_ENABLED"] = "False"  # read when the package is imported
     import great_expectations as gx  # 8 s
 
     context: Any = gx.get_context(mode="ephemeral", project_config=_in_memory())
     context.add_data_docs_site("local", _site(docs))
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, RuleResult] = {}
     for frame, data in frames.items():
         mine = [rule for rule in rules if rule.frame == frame]
         outcomes.update(_validate(gx, context, frame, data, mine))
@@ -56,7 +56,7 @@ def run_suite(frames: Mapping[str, Any], rules: Sequence[Rule], docs: Path) -> l
 
 def _validate(
     gx: Any, context: Any, frame: str, data: Any, rules: list[Rule]
-) -> dict[str, Outcome]:
+) -> dict[str, RuleResult]:
     asset = context.data_sources.add_pandas(f"manifest_{frame}").add_dataframe_asset(frame)
     suite = gx.ExpectationSuite(name=frame, expectations=[_expectation(gx, r) for r in rules])
     definition = gx.ValidationDefinition(
@@ -80,7 +80,7 @@ def _validate(
     found = {}
     for result in validated.results:
         rule = by_name[result.expectation_config.meta["rule"]]
-        found[rule.name] = Outcome(rule, bool(result.success), _offending(rule, result))
+        found[rule.name] = RuleResult(rule, bool(result.success), _offending(rule, result))
     return found
 
 

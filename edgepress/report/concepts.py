@@ -8,7 +8,7 @@ from typing import Any
 
 from edgepress.report import words
 from edgepress.report.examples import CONCEPTS
-from edgepress.report.run import Concept, Curation
+from edgepress.report.run import ConceptRun, Curation
 
 _SIZE = {"id": "size", "title": "concept size", "unit": "images", "whole": True}
 _KEPT = {"id": "kept", "title": "kept", "unit": "images", "whole": True}
@@ -41,7 +41,7 @@ def scatters(curation: Curation | None) -> dict[str, Any]:
     return {"axes": AXES, "points": points, "charts": charts}
 
 
-def _complexity_by_size(found: Sequence[Concept]) -> dict[str, Any]:
+def _complexity_by_size(found: Sequence[ConceptRun]) -> dict[str, Any]:
     wide = found[-1].size > _WIDE * found[0].size
     return {
         "title": "Complexity against size",
@@ -65,7 +65,7 @@ def _kept_by_size(curation: Curation) -> dict[str, Any]:
     }
 
 
-def _point(concept: Concept, *, labelled: bool) -> dict[str, Any]:
+def _point(concept: ConceptRun, *, labelled: bool) -> dict[str, Any]:
     axes: dict[str, list[float]] = {
         "size": [concept.size],
         "kept": [concept.kept],

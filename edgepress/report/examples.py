@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.records.selection import Selection, SelectionTable
-from edgepress.report.run import ClassCount, Concept, Curation, Example
+from edgepress.report.run import ClassCount, ConceptRun, Curation, Example
 
 PER_SIDE = 8
 """Kept and pruned images shown of one concept, at most."""
@@ -28,7 +28,7 @@ def curation(selection: Selection, table: SelectionTable, labels: Mapping[str, s
         kept[label] += bool(stays)
     indices = {f"Concept {found.index}": found.index for found in selection.concepts}
     numbers = tuple(
-        Concept(
+        ConceptRun(
             name=name,
             size=found.size + found.duplicates,
             kept=found.kept,
@@ -84,7 +84,7 @@ def spread(rows: npt.NDArray[np.int64], limit: int = PER_SIDE) -> list[int]:
     return [int(row) for row in rows[places]]
 
 
-def shown(concepts: Sequence[Concept], limit: int = CONCEPTS) -> tuple[Concept, ...]:
+def shown(concepts: Sequence[ConceptRun], limit: int = CONCEPTS) -> tuple[ConceptRun, ...]:
     """Order concepts by complexity, highest first; of too many keep both ends."""
     ordered = sorted(
         concepts,

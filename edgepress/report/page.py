@@ -13,7 +13,7 @@ from edgepress.report.concepts import scatters
 from edgepress.report.conditions import settings
 from edgepress.report.curves import learning_curves
 from edgepress.report.gates import table
-from edgepress.report.graph import lay_out
+from edgepress.report.layout import lay_out
 from edgepress.report.run import Run
 from edgepress.report.tradeoff import axes, is_measured, not_measured, points
 

@@ -74,7 +74,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Concept:
+class ConceptRun:
     """One concept with examples of what was kept and what was pruned, nearest first."""
 
     name: str
@@ -104,9 +104,9 @@ class Curation:
     method: str
     total: int
     kept: int
-    concepts: tuple[Concept, ...] = ()
+    concepts: tuple[ConceptRun, ...] = ()
     classes: tuple[ClassCount, ...] = ()
-    numbers: tuple[Concept, ...] = ()
+    numbers: tuple[ConceptRun, ...] = ()
     """Every concept, without examples: `concepts` may leave some out."""
 
 

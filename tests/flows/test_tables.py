@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edgepress.records.target import Target
 from edgepress.records.verdict import Outcome, Verdict, Verdicts
-from flows.tables import Row, stages_table, verdicts_table
+from flows.tables import StageResult, stages_table, verdicts_table
 
 
 def verdict(gate: str, outcome: Outcome) -> Verdict:
@@ -12,7 +12,9 @@ def verdict(gate: str, outcome: Outcome) -> Verdict:
 
 
 def test_stages_table_shows_time_and_reason_when_some_failed() -> None:
-    table = stages_table([Row("train", "ran", 12.34, ""), Row("slim", "failed", None, "a | b")])
+    table = stages_table(
+        [StageResult("train", "ran", 12.34, ""), StageResult("slim", "failed", None, "a | b")]
+    )
     assert table.splitlines()[2:] == ["| train | ran | 12.3 |  |", "| slim | failed |  | a \\| b |"]
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgepress.curation._concepts import kmeans
 from edgepress.curation._concepts.kmeans import Assigned
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.curation._select.select import Groups, Keys, Rank, choose
 from edgepress.vectors.blocks import BLOCK, UNIT, Floats, scaled
 from edgepress.vectors.formats import raw
@@ -76,7 +76,7 @@ class Echoes:
 
 
 def echoes(
-    job: Job, assigned: Assigned, sizes: Ints, preferred: Preferred, *, split: bool = True
+    job: CurateJob, assigned: Assigned, sizes: Ints, preferred: Preferred, *, split: bool = True
 ) -> RowFile:
     """Write each row's highest cosine to a row of its concept that is preferred to it.
 
@@ -112,7 +112,9 @@ def echoes(
     return found
 
 
-def _split(job: Job, grouped: Grouped, concept: int, preferred: Preferred, found: RowFile) -> None:
+def _split(
+    job: CurateJob, grouped: Grouped, concept: int, preferred: Preferred, found: RowFile
+) -> None:
     """Find the echoes of one large concept in parts, and write them to `found`."""
     start, stop = (int(place) for place in grouped.starts[concept : concept + 2])
     rows = stop - start
@@ -137,7 +139,7 @@ def _split(job: Job, grouped: Grouped, concept: int, preferred: Preferred, found
     inner.work.remove()
 
 
-def survivors(job: Job, echo: RowFile, above: float, most: int) -> RowFile:
+def survivors(job: CurateJob, echo: RowFile, above: float, most: int) -> RowFile:
     """Write 1 for rows to go on with, 0 for duplicates: echoes above the threshold.
 
     At most `most` rows go, the closest first, so that a budget can always be met.
@@ -177,7 +179,7 @@ def by_echo(echo: RowFile, *, descending: bool = True) -> Rank:
     return rank
 
 
-def group(job: Job, assigned: Assigned, sizes: Ints) -> Grouped:
+def group(job: CurateJob, assigned: Assigned, sizes: Ints) -> Grouped:
     """Copy the vectors, one pass over the shards, into one file in which concepts lie together."""
     starts = np.concatenate([[0], np.cumsum(sizes)])
     path = job.work.folder / "grouped.raw"

@@ -14,7 +14,7 @@ from scipy.sparse import csc_matrix
 
 from edgepress.curation._concepts.sample import Sample, draw
 from edgepress.curation._concepts.seeding import seeds
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.vectors.blocks import BLOCK, FIXED, UNIT, Floats, Space, load, nearest
 from edgepress.vectors.shards import Shards
 from edgepress.workers.local import Span
@@ -41,7 +41,7 @@ class Assigned:
     distance: RowFile
 
 
-def cluster(job: Job, concepts: int, passes: int) -> Floats:
+def cluster(job: CurateJob, concepts: int, passes: int) -> Floats:
     """Return unit centroids, float32 [concepts, D], after `passes` Lloyd steps over all rows."""
     sample = draw(job, [max(concepts * per, _LEAST) for per, _ in SCHEDULE])
     first = job.work.step("seeds", lambda: {"centroids": seeds(sample.upto(0), concepts, job.seed)})
@@ -52,7 +52,7 @@ def cluster(job: Job, concepts: int, passes: int) -> Floats:
     return refine(job, centroids, "lloyd", passes)
 
 
-def rough(job: Job, concepts: int) -> Floats:
+def rough(job: CurateJob, concepts: int) -> Floats:
     """Return unit centroids, float32 [concepts, D], after a few steps on a sample alone.
 
     Enough to cut rows into parts, at a cost that is small beside that of reading them.
@@ -63,7 +63,7 @@ def rough(job: Job, concepts: int) -> Floats:
 
 
 def refine(
-    job: Job, centroids: Floats, name: str, passes: int, alive: RowFile | None = None
+    job: CurateJob, centroids: Floats, name: str, passes: int, alive: RowFile | None = None
 ) -> Floats:
     """Return the centroids after `passes` Lloyd steps over all rows, or those of `alive` alone."""
     for number in range(passes):
@@ -76,7 +76,7 @@ def refine(
     return centroids
 
 
-def assign(job: Job, centroids: Floats, name: str) -> Assigned:
+def assign(job: CurateJob, centroids: Floats, name: str) -> Assigned:
     """Write each row's nearest concept and its cosine distance, 0 to 2, to row files."""
     rows = Assigned(
         job.work.rows(f"{name}-concept", np.int32, job.rows),
@@ -157,7 +157,7 @@ class Lloyd:
         return cosine
 
 
-def _lloyd(job: Job, name: str, centroids: Floats, alive: RowFile | None = None) -> Floats:
+def _lloyd(job: CurateJob, name: str, centroids: Floats, alive: RowFile | None = None) -> Floats:
     """One Lloyd step: every centroid moves to the direction of its rows' sum."""
     state: Arrays = {
         "sums": np.zeros(centroids.shape, np.int64),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.vectors.blocks import scaled
 from edgepress.vectors.formats import inspect
 from edgepress.vectors.shards import Shards
@@ -26,7 +26,7 @@ class Sample:
         return Shards(tuple(inspect(path) for path in self.parts[: level + 1]))
 
 
-def draw(job: Job, sizes: list[int]) -> Sample:
+def draw(job: CurateJob, sizes: list[int]) -> Sample:
     """Draw nested samples of the given growing sizes, fewer where the rows do not suffice."""
     sizes = sorted({min(size, job.rows) for size in sizes})
     paths = tuple(job.work.folder / f"sample-{level}.npy" for level in range(len(sizes)))

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.curation._select.select import Groups, Ints, Rank, choose
 from edgepress.workers.rows import CHUNK, RowFile
 
 
-def revive(job: Job, alive: RowFile, rank: Rank, per_class: int) -> None:
+def give_back(job: CurateJob, alive: RowFile, rank: Rank, per_class: int) -> None:
     """Give back, in order of rank, duplicates of classes that have under `per_class` rows alive.
 
     A class of fewer rows than that gets all of them back.
@@ -28,7 +28,7 @@ def revive(job: Job, alive: RowFile, rank: Rank, per_class: int) -> None:
 
 
 def reserve(
-    job: Job, groups: Groups, rank: Rank, per_class: int, concepts: int
+    job: CurateJob, groups: Groups, rank: Rank, per_class: int, concepts: int
 ) -> tuple[RowFile | None, Ints]:
     """Mark the first `per_class` rows that take part of every class; all, where it has fewer.
 
@@ -48,13 +48,13 @@ def reserve(
     return reserved, held
 
 
-def _labels(job: Job) -> RowFile:
+def _labels(job: CurateJob) -> RowFile:
     label = job.work.rows("class", np.int64, job.rows)
     label.write(0, np.asarray(job.classes))
     return label
 
 
-def _sizes(job: Job, by_class: Groups) -> Ints:
+def _sizes(job: CurateJob, by_class: Groups) -> Ints:
     """Return the rows of every class that take part, int64 [classes]."""
     sizes = np.zeros(int(np.asarray(job.classes).max()) + 1, np.int64)
     for _, group, _ in by_class.chunks():

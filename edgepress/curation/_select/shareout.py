@@ -7,16 +7,16 @@ import numpy.typing as npt
 
 from edgepress.curation._concepts.clusters import Concepts
 from edgepress.curation._select.budget import Pruned, budget
+from edgepress.curation._select.curate_job import CurateJob
+from edgepress.curation._select.decision import reasons
 from edgepress.curation._select.floors import reserve
-from edgepress.curation._select.job import Job
-from edgepress.curation._select.outcome import reasons
 from edgepress.curation._select.quotas import allocate
 from edgepress.curation._select.select import Ints, by_distance
 from edgepress.workers.rows import RowFile
 
 
 def share_out(
-    job: Job, found: Concepts, probability: npt.NDArray[np.float64], params: Pruned
+    job: CurateJob, found: Concepts, probability: npt.NDArray[np.float64], params: Pruned
 ) -> tuple[Ints, RowFile]:
     """Return the quotas, int64 [k], and every row's reason; class floors raise concept floors."""
     rank = by_distance(found.assigned.distance, params.order, job.seed)

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from edgepress.encoders.at_scale.job import Job
+from edgepress.encoders.at_scale.embed_job import EmbedJob
 from edgepress.errors import UserError
 from edgepress.workers.ray import connected
 
 
 def embed(
-    job: Job, pending: list[int], address: str | None, workers: int | None
+    job: EmbedJob, pending: list[int], address: str | None, workers: int | None
 ) -> Iterator[tuple[int, str | None]]:
-    """Embed the pending shards on the cluster; yield (index, what `Job.attempt` says) of each."""
+    """Embed the pending shards on the cluster; yield (index, `EmbedJob.attempt`'s word) of each."""
     # Ray warns of what it does itself with an actor's arguments.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with connected(address, workers), _quiet():
@@ -66,7 +66,7 @@ def _quiet() -> Iterator[None]:
 class _Worker:
     """One actor, which keeps its encoder from shard to shard."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: EmbedJob) -> None:
         self._job = job
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

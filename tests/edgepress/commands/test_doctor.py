@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgepress.commands import doctor
-from edgepress.commands.doctor import Library, Row
+from edgepress.commands.doctor import Diagnosis, Library
 from edgepress.methods import names
 
 
@@ -72,7 +72,7 @@ def test_devices_say_what_is_missing(tmp_path: Path) -> None:
 def test_command_prints_json_or_a_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row = Row("onnx", "exporter", True, "1.2", "")
+    row = Diagnosis("onnx", "exporter", True, "1.2", "")
     monkeypatch.setattr(doctor, "diagnose", lambda: [row])
     parser = argparse.ArgumentParser()
     doctor.add_arguments(parser)

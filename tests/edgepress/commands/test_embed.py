@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgepress.cli import main
-from edgepress.encoders.at_scale.job import Job
+from edgepress.encoders.at_scale.embed_job import EmbedJob
 from edgepress.records.record import sha256_folder
 from edgepress.vectors.shards import Shards
 from tests.image_shards import bitmap, picture, write_tar
@@ -22,10 +22,10 @@ def _embed(tars: Path, encoder: Path, out: Path, *more: str) -> int:
 
 def _killed(tars: Path, encoder: Path, out: Path, after: int) -> None:
     """Embed in a child that kills itself while it writes its `after`-th shard."""
-    attempt = Job.attempt
+    attempt = EmbedJob.attempt
     begun = 0
 
-    def counted(self: Job, index: int) -> object:
+    def counted(self: EmbedJob, index: int) -> object:
         nonlocal begun
         begun += 1
         if begun == after:
@@ -33,7 +33,7 @@ def _killed(tars: Path, encoder: Path, out: Path, after: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return attempt(self, index)
 
-    Job.attempt = counted  # type: ignore[assignment]
+    EmbedJob.attempt = counted  # type: ignore[assignment]
     _embed(tars, encoder, out, "--workers", "1")
 
 
@@ -75,9 +75,9 @@ def test_run_goes_on_and_ends_the_same_when_killed(
     child.join()
     assert child.exitcode == -signal.SIGKILL
     embedded = []
-    attempt = Job.attempt
+    attempt = EmbedJob.attempt
     monkeypatch.setattr(
-        Job, "attempt", lambda self, index: (embedded.append(index), attempt(self, index))[1]
+        EmbedJob, "attempt", lambda self, index: (embedded.append(index), attempt(self, index))[1]
     )
     assert _embed(tars, encoder, out) == 0
     assert sorted(embedded) == [2, 3]

@@ -31,14 +31,14 @@ import psutil
 
 from edgepress.cli import main
 from edgepress.commands import curate
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.workers.ray import Cluster
 from edgepress.workers.scratch import Work
 
-curate.Means = partial(curate.Means, span=1, every=0.0)
+curate.Compute = partial(curate.Compute, span=1, every=0.0)
 log, killed_in = Path(sys.argv[1]), os.environ.get("KILLED_IN")
 seen = {"units": {}, "processes": []}
-run, results, save = Job.run, Cluster.results, Work.save
+run, results, save = CurateJob.run, Cluster.results, Work.save
 current = ""
 
 def noted_run(self, name, *rest, **options):
@@ -58,7 +58,7 @@ def deadly_save(self, name, arrays):
         log.write_text(json.dumps(seen))
         os.kill(os.getpid(), signal.SIGKILL)
 
-Job.run, Cluster.results, Work.save = noted_run, noted_results, deadly_save
+CurateJob.run, Cluster.results, Work.save = noted_run, noted_results, deadly_save
 code = main(sys.argv[2:])
 log.write_text(json.dumps(seen))
 sys.exit(code)

@@ -29,7 +29,7 @@ from edgepress.records.tensors import TensorSpec
 from edgepress.records.verdict import Verdict, Verdicts
 from edgepress.report.run import (
     ClassCount,
-    Concept,
+    ConceptRun,
     Curation,
     Data,
     Example,
@@ -261,7 +261,7 @@ def pictures() -> tuple[Curation, dict[str, bytes]]:
             thumbnails[name] = file.getvalue()
             examples.append(Example(name, str(digit), 0.1 + 0.01 * place))
         concepts.append(
-            Concept(
+            ConceptRun(
                 f"Concept {digit}",
                 126,
                 126 - 5 * digit,

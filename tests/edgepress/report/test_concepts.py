@@ -8,16 +8,16 @@ import pytest
 
 from edgepress.report.concepts import scatters
 from edgepress.report.page import render
-from edgepress.report.run import Concept, Curation, Run
+from edgepress.report.run import ConceptRun, Curation, Run
 
 THREE = (
-    Concept("Concept 0", 40, 30, 0.2),
-    Concept("Concept 1", 10, 10, 0.1, duplicates=2),
-    Concept("Concept 2", 50, 20, 0.3),
+    ConceptRun("Concept 0", 40, 30, 0.2),
+    ConceptRun("Concept 1", 10, 10, 0.1, duplicates=2),
+    ConceptRun("Concept 2", 50, 20, 0.3),
 )
 
 
-def curation(*numbers: Concept) -> Curation:
+def curation(*numbers: ConceptRun) -> Curation:
     total, kept = sum(found.size for found in numbers), sum(found.kept for found in numbers)
     return Curation("any", total, kept, numbers=numbers)
 
@@ -53,10 +53,10 @@ def test_line_of_the_same_share_is_left_out_when_all_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [(), THREE[:1], (THREE[0], Concept("Concept 1", 0, 0, 0.0))], ids=len
+    "numbers", [(), THREE[:1], (THREE[0], ConceptRun("Concept 1", 0, 0, 0.0))], ids=len
 )
 def test_there_are_no_charts_when_fewer_than_two_concepts_have_images(
-    finished: Run, numbers: tuple[Concept, ...]
+    finished: Run, numbers: tuple[ConceptRun, ...]
 ) -> None:
     found = Curation("any", 40, 30, numbers=numbers)
     assert scatters(found)["charts"] == scatters(None)["charts"] == []
@@ -64,8 +64,8 @@ def test_there_are_no_charts_when_fewer_than_two_concepts_have_images(
 
 
 def test_empty_concepts_and_broken_numbers_are_left_out_when_drawn() -> None:
-    broken = Concept("Concept 3", 5, 1, float("nan"))
-    found = scatters(curation(*THREE, broken, Concept("Concept 4", 0, 0, 0.0)))
+    broken = ConceptRun("Concept 3", 5, 1, float("nan"))
+    found = scatters(curation(*THREE, broken, ConceptRun("Concept 4", 0, 0, 0.0)))
     assert len(found["points"]) == 4
     assert "complexity" not in found["points"][0]["axes"]
     json.dumps(found, allow_nan=False)  # a NaN is no JSON: the browser would draw nothing
@@ -73,11 +73,11 @@ def test_empty_concepts_and_broken_numbers_are_left_out_when_drawn() -> None:
 
 @pytest.mark.parametrize(("size", "log"), [(300, False), (301, True)])
 def test_size_is_logarithmic_when_it_ranges_widely(size: int, log: bool) -> None:
-    found = scatters(curation(*THREE, Concept("Concept 3", size, 9, 0.1)))
+    found = scatters(curation(*THREE, ConceptRun("Concept 3", size, 9, 0.1)))
     assert found["charts"][0]["x"]["log"] is log
 
 
 @pytest.mark.parametrize(("many", "label"), [(24, "0"), (25, "")])
 def test_marks_are_numbered_when_they_are_few(many: int, label: str) -> None:
-    found = scatters(curation(*(Concept(f"Concept {row}", 9 + row, 3) for row in range(many))))
+    found = scatters(curation(*(ConceptRun(f"Concept {row}", 9 + row, 3) for row in range(many))))
     assert found["points"][0]["label"] == label

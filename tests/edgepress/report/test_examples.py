@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edgepress.records import selection as records
 from edgepress.report.examples import curation, shown, spread
-from edgepress.report.run import Concept
+from edgepress.report.run import ConceptRun
 
 
 @given(st.integers(0, 80), st.integers(2, 9))
@@ -21,17 +21,17 @@ def test_spread_keeps_order_and_both_ends_when_there_are_many(rows: int, limit: 
 
 
 def test_concepts_come_hardest_first_when_complexity_is_known() -> None:
-    concepts = [Concept(f"c{row}", 10, 5, complexity=float(row % 7)) for row in range(7)]
+    concepts = [ConceptRun(f"c{row}", 10, 5, complexity=float(row % 7)) for row in range(7)]
     assert [concept.name for concept in shown(concepts)] == [f"c{row}" for row in range(6, -1, -1)]
 
 
 def test_both_ends_are_shown_when_there_are_too_many_concepts() -> None:
-    concepts = [Concept(f"c{row}", 10, 5, complexity=float(row)) for row in range(100)]
+    concepts = [ConceptRun(f"c{row}", 10, 5, complexity=float(row)) for row in range(100)]
     assert [concept.name for concept in shown(concepts, 4)] == ["c99", "c98", "c1", "c0"]
 
 
 def test_concepts_come_largest_first_when_the_method_knows_no_complexity() -> None:
-    concepts = [Concept("small", 3, 1), Concept("large", 30, 1)]
+    concepts = [ConceptRun("small", 3, 1), ConceptRun("large", 30, 1)]
     assert [concept.name for concept in shown(concepts)] == ["large", "small"]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edgepress.report.page import render
-from edgepress.report.run import ClassCount, Concept, Curation, Example, Run
+from edgepress.report.run import ClassCount, ConceptRun, Curation, Example, Run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
 
@@ -103,9 +103,9 @@ def test_names_stay_text_when_they_are_hostile(finished: Run) -> None:
         HOSTILE,
         2,
         1,
-        (Concept(HOSTILE, 2, 1, 0.5, (example,), (example,)),),
+        (ConceptRun(HOSTILE, 2, 1, 0.5, (example,), (example,)),),
         (ClassCount(HOSTILE, 2, 1),),
-        (Concept(HOSTILE, 2, 1, 0.5), Concept("Concept 1", 1, 1, 0.5)),
+        (ConceptRun(HOSTILE, 2, 1, 0.5), ConceptRun("Concept 1", 1, 1, 0.5)),
     )
     target = finished.targets[0]
     assert target.verdicts is not None
@@ -252,7 +252,7 @@ def test_concept_charts_speak_to_pointer_and_keyboard_when_used_in_a_browser(
 ) -> None:
     assert finished.curation is not None
     numbers = tuple(
-        Concept(f"Concept {row}", 1000 + 30 * row, 500 + row, 0.01 * row) for row in range(many)
+        ConceptRun(f"Concept {row}", 1000 + 30 * row, 500 + row, 0.01 * row) for row in range(many)
     )
     curation = replace(finished.curation, numbers=numbers)
     found = probed(render(replace(finished, curation=curation)), CONCEPTS_PROBE, tmp_path)

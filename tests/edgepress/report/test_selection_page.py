@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepress.curation.curate import Means, Source, curate
+from edgepress.curation.curate import Compute, Source, curate
 from edgepress.data.images import ImageSet
 from edgepress.data.ingestion import Rules
 from edgepress.data.splits import Fractions
@@ -39,7 +39,7 @@ def digits(tmp_path: Path, complexity: dict[str, Any]) -> tuple[Path, Path, Sele
     method = resolve("curation", complexity, "test", "params")
     shards = Shards.open([tmp_path / "e"])
     folder = tmp_path / "selection"
-    selection = curate(method, Source(shards, 0), folder, Means(tmp_path / "scratch"))
+    selection = curate(method, Source(shards, 0), folder, Compute(tmp_path / "scratch"))
     return manifest, folder, selection
 
 

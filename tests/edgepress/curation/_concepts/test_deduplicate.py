@@ -8,10 +8,10 @@ import pytest
 
 from edgepress.curation._concepts import deduplicate, kmeans
 from edgepress.curation._concepts.complexity import spread
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.vectors.blocks import load
 
-Make = Callable[..., Job]
+Make = Callable[..., CurateJob]
 Vectors = Callable[..., Any]
 
 
@@ -33,7 +33,7 @@ def _plain(x: Any, label: Any, distance: Any, preferred: str) -> Any:
     return echo
 
 
-def _found(work: Job, preferred: Any, concepts: int = 5) -> tuple[Any, Any, Any]:
+def _found(work: CurateJob, preferred: Any, concepts: int = 5) -> tuple[Any, Any, Any]:
     assigned = kmeans.assign(work, load(work.shards, 0, concepts), "first")
     sizes, _ = spread(assigned, concepts)
     echo = deduplicate.echoes(work, assigned, sizes, preferred)
@@ -103,7 +103,7 @@ def test_split_concepts_are_not_split_again_when_a_run_goes_on(
     expected = _whole(_found(job(x, name="whole"), "nearest", concepts=3)[2])
     split, done = deduplicate._split, list[int]()
 
-    def breaks_at_the_second(work: Job, grouped: Any, concept: int, *rest: Any) -> None:
+    def breaks_at_the_second(work: CurateJob, grouped: Any, concept: int, *rest: Any) -> None:
         if len(done) == 1:
             done.append(-1)
             raise KeyboardInterrupt

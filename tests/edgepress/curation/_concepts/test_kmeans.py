@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from edgepress.curation._concepts import kmeans
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.vectors.blocks import load
 
-Make = Callable[..., Job]
+Make = Callable[..., CurateJob]
 Vectors = Callable[..., Any]
 
 
@@ -19,7 +19,7 @@ def _unit(vectors: Any) -> Any:
     return exact / np.linalg.norm(exact, axis=1)[:, None]
 
 
-def _assigned(job: Job, centroids: Any, name: str = "final") -> tuple[Any, Any]:
+def _assigned(job: CurateJob, centroids: Any, name: str = "final") -> tuple[Any, Any]:
     rows = kmeans.assign(job, centroids, name)
     label = np.concatenate([part for _, part in rows.concept.chunks()])
     return label, np.concatenate([part for _, part in rows.distance.chunks()])

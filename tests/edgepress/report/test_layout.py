@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from edgepress.report.graph import Node, lay_out
+from edgepress.report.layout import Node, lay_out
 from edgepress.report.run import Run, StageRun
 
 

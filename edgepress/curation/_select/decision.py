@@ -1,4 +1,4 @@
-"""Outcome: what a method decided about every row, on its way into a Selection."""
+"""Decision: what a method decided about every row, on its way into a Selection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from edgepress.curation._concepts.kmeans import Assigned
-from edgepress.curation._select.job import Job
+from edgepress.curation._select.curate_job import CurateJob
 from edgepress.curation._select.select import Groups, Ints, Rank, choose
 from edgepress.records.selection import (
     CHOSEN,
@@ -43,10 +43,10 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Decision:
     """A reason per row, the rows' concepts and distances if any, and the numbers per concept."""
 
-    job: Job
+    job: CurateJob
     reason: RowFile
     assigned: Assigned | None
     numbers: Numbers
@@ -124,7 +124,7 @@ def chosen_sizes(assigned: Assigned, reason: RowFile, concepts: int) -> Ints:
 
 
 def reasons(
-    job: Job, groups: Groups, rank: Rank, quotas: Ints, reserved: RowFile | None = None
+    job: CurateJob, groups: Groups, rank: Rank, quotas: Ints, reserved: RowFile | None = None
 ) -> RowFile:
     """Write the reason of every row: `quotas` of each group are chosen, in order of rank.
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.graph import Graph, GraphError, Schedule
+from flows.schedule import Graph, GraphError, Schedule
 
 
 def test_graph_is_dvcs_own_when_read(project: Path) -> None:

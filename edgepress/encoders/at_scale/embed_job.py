@@ -1,4 +1,4 @@
-"""Job: embed the shards of a list one by one, each whole or not at all, whoever does it."""
+"""EmbedJob: embed the shards of a list one by one, each whole or not at all, whoever does it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DamagedError(UserError):
 
 
 @dataclass(frozen=True)
-class Job:
+class EmbedJob:
     """Shards of images, and the folder for their vectors, which holds the encoder already."""
 
     shards: tuple[ImageShard, ...]

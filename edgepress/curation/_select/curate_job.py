@@ -1,4 +1,4 @@
-"""Job: what every curation method works on, and the resumable pass over it."""
+"""CurateJob: what every curation method works on, and the resumable pass over it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPAN = 8
 
 
 @dataclass(frozen=True)
-class Job:
+class CurateJob:
     """Vectors, the seed, where to compute and where to keep what was computed."""
 
     shards: Shards
@@ -42,7 +42,7 @@ class Job:
         """Number of vectors."""
         return self.shards.rows
 
-    def on(self, shards: Shards) -> Job:
+    def on(self, shards: Shards) -> CurateJob:
         """Return the same job on other vectors, without class labels."""
         return replace(self, shards=shards, classes=None)
 

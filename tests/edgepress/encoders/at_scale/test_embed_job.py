@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgepress.data.preprocess import decode
+from edgepress.encoders.at_scale.embed_job import DamagedError, EmbedJob
 from edgepress.encoders.at_scale.image_shards import find
-from edgepress.encoders.at_scale.job import DamagedError, Job
 from edgepress.encoders.at_scale.numbering import numbered
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.errors import UserError
@@ -21,11 +21,11 @@ from edgepress.records.record import sha256_folder
 from tests.image_shards import SPEC, picture, write_tar
 
 
-def _job(images: Path, encoder: Path, out: Path, **changes: Any) -> Job:
+def _job(images: Path, encoder: Path, out: Path, **changes: Any) -> EmbedJob:
     if not (out / "encoder").is_dir():
         shutil.copytree(encoder, out / "encoder")
     shards = numbered(find([images], "image"), out)
-    return Job(shards, out, **{"dtype": "float32", "column": "image", **changes})
+    return EmbedJob(shards, out, **{"dtype": "float32", "column": "image", **changes})
 
 
 def _cut(path: Path, share: float) -> None:
