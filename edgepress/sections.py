@@ -102,11 +102,14 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
             yield partial(_method, tree, key, room, where)
     for section, check in (("quantize", _variant), ("export", _exporter), ("budgets", _budget)):
         yield from (partial(check, tree, str(key), where) for key in _entries(tree, section))
-    if {"places", "precisions", "baseline"} <= set(tree):
-        yield partial(_targets, tree, where)
-    for section in ("train", "distill"):
-        if {section, "input", "task"} <= set(tree):
-            yield partial(_network, tree, section, where)
+    for needed, held in (
+        ({"places", "precisions", "baseline"}, _targets),
+        ({"gates", "task"}, _min_scores),
+        ({"train", "input", "task"}, partial(_network, section="train")),
+        ({"distill", "input", "task"}, partial(_network, section="distill")),
+    ):
+        if needed <= set(tree):
+            yield partial(held, tree, where)
 
 
 def _entries(tree: dict[str, Any], section: str) -> dict[str, Any]:
@@ -203,7 +206,29 @@ def _targets(tree: dict[str, Any], where: str) -> None:
             )
 
 
-def _network(tree: dict[str, Any], section: str, where: str) -> None:
+def _min_scores(tree: dict[str, Any], where: str) -> None:
+    """Hold the bounds of scores: each is of a score of the task, and one that can be beaten."""
+    from edgepress.tasks.task import Task
+
+    bounds = _entries(tree, "gates").get("min_score")
+    try:
+        units = Task.open(tree["task"], ("a", "b"), where).answers.units
+    except UserError:
+        return  # Refused by its own rule.
+    for name, bound in bounds.items() if isinstance(bounds, dict) else ():
+        if name not in units:
+            raise UserError(
+                f"{where}: gates.min_score: {name!r} is not one of {', '.join(units)}"
+                f"{nearest(str(name), list(units))}"
+            )
+        if units[name] == "share" and isinstance(bound, int | float) and not 0 <= bound < 1:
+            raise UserError(
+                f"{where}: gates.min_score.{name}: {bound} is not at least 0 and below 1; scores "
+                "are shares, 0.9 is 90 %"
+            )
+
+
+def _network(tree: dict[str, Any], where: str, section: str) -> None:
     """Build a network once, for two classes: what cannot take the input is refused here."""
     from edgepress.bundles.network import Blueprint, build
     from edgepress.records.inputs import InputSpec

@@ -24,7 +24,11 @@ os.environ.update(
 _HERE = Path(__file__).parent
 _MARKED = ("flows", "contracts", "pipeline")
 _UNITS = {
-    "pipeline": ("tests/pipeline/",),
+    "pipeline": (
+        "tests/pipeline/test_dvc_commands.py",
+        "tests/pipeline/test_end_to_end.py",
+        "tests/pipeline/test_kill_and_resume.py",
+    ),
     "networks": (
         "tests/edgepress/backbones/",
         "tests/edgepress/bundles/",
@@ -37,6 +41,7 @@ _UNITS = {
         "tests/edgepress/training/",
         "tests/stages/test_export.py",
     ),
+    "segmentation": ("tests/pipeline/test_segmentation.py",),
     "flows": ("tests/flows/",),
     "expectations": ("tests/edgepress/data/test_checking.py", "tests/stages/test_check.py"),
 }

@@ -17,16 +17,20 @@ from edgepress.report import words
 from edgepress.report.gates import obstacles
 from edgepress.report.run import TargetRun
 
+_MEASURED = Measurement.file_name
 _STYLES: dict[Outcome, str] = {"pass": "green", "fail": "red", "not-run": "yellow"}
 
 
 def read(folder: Path, keys: Sequence[str] | None = None) -> list[TargetRun]:
-    """Read the records of targets below a folder, all or those named; none is a UserError."""
-    paths = sorted(folder.glob(f"measured/*/{Measurement.file_name}"))
-    wanted = [path.parent for path in paths if keys is None or path.parent.name in keys]
+    """Read the records of targets below a folder; none at all is a UserError.
+
+    With `keys` of those alone, in their order; without, of all by name.
+    """
+    there = {path.parent.name: path.parent for path in folder.glob(f"measured/*/{_MEASURED}")}
+    wanted = [there[key] for key in (sorted(there) if keys is None else keys) if key in there]
     if not wanted:
         raise UserError(
-            f"{folder}: no measured/*/{Measurement.file_name} of a target that params.yaml names; "
+            f"{folder}: no measured/*/{_MEASURED} of a target that params.yaml names; "
             "run the validate stage or name its folder"
         )
     return [_read_one(each, folder / "judged" / each.name) for each in wanted]

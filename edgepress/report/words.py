@@ -42,6 +42,12 @@ def name(text: str) -> str:
     return text.replace("_", " ").replace("iou", "IoU")
 
 
+def heading(text: str) -> str:
+    """Write a score's name at the head of a column."""
+    said = name(text)
+    return said[:1].upper() + said[1:]
+
+
 def score(value: float | None, unit: str = "share") -> str:
     """Write a score: a share in percent, anything else to four digits with its unit."""
     if value is None:

@@ -36,6 +36,11 @@ class AnswerRules(Protocol):
     """Answers of one task, in NumPy: from raw outputs to figures of merit."""
 
     @property
+    def units(self) -> Mapping[str, str]:
+        """Scores of the whole, the gated first, and the unit of each; a `share` is 0 to 1."""
+        ...
+
+    @property
     def shares(self) -> tuple[str, ...]:
         """Scores that are shares of items, right or wrong: how many items prove one is known."""
         ...

@@ -83,7 +83,7 @@ class _Parts:
     scores: tuple[Score, ...] = ()
     latency: Latency | None = None
     peak_memory_mb: float | None = None
-    energy: Energy = energy.unavailable("nothing was timed on this host")
+    energy: Energy = energy.unavailable("no inference was timed on this machine")
     not_run: dict[str, str] = field(default_factory=dict)
 
     def refuse(self, reason: str, *names: str) -> None:

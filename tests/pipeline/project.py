@@ -1,18 +1,21 @@
-"""A small copy of the project that the real pipeline runs in: digits and four targets."""
+"""Small copies of the project that the real pipeline runs in: digits, and discs to segment."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from dvc.repo import Repo
+from PIL import Image
 
 from edgepress.commands.preset import merge
 
@@ -42,6 +45,43 @@ SMALL = {
     },
 }
 
+DISCS_TARGETS = (*ONNX_TARGETS, "jetson-tensorrt-fp32", "jetson-tensorrt-int8")
+DISCS = {
+    "project": "discs",
+    "task": {"method": "segmentation", "ignore_index": None, "argmax": False},
+    "ingest": {
+        "source": {
+            "method": "masks",
+            "path": "data/discs/images",
+            "masks": "data/discs/masks",
+            "classes": ["background", "disc"],
+            "above_zero": True,
+        },
+        "split": {"val": 0.15, "test": 0.3},
+    },
+    "input": {"height": 32, "width": 32, "channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3},
+    "train": {
+        "backbone": {"depth": 8, "width": 12},
+        "head": {"method": "unet", "width": 12},
+        "recipe": {"epochs": 8, "batch": 8, "learning_rate": 0.05, "augment": "flip_shift"},
+    },
+    "distill": {
+        "backbone": {"width": 8},
+        "head": {"method": "unet", "width": 8},
+        "recipe": {"epochs": 8, "batch": 8, "learning_rate": 0.05},
+    },
+    "slim": {"batch": 8, "epochs": 3},
+    "places": ["x86_64-onnxruntime", "jetson-tensorrt"],
+    "gates": {
+        "min_score": {
+            "accuracy": None,
+            "balanced_accuracy": None,
+            "mean_iou": 0.5,
+            "mean_dice": 0.6,
+        },
+    },
+}
+
 
 @dataclass(frozen=True)
 class Project:
@@ -59,6 +99,17 @@ class Project:
             text=True,
             check=False,
             timeout=timeout,
+        )
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command in a group of its own, to be killed."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def repro(self, *arguments: str) -> str:
@@ -93,6 +144,12 @@ class Project:
         path.write_text(merge(path.read_text(), preset, "test"))
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a started command with all that it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def environment() -> dict[str, str]:
     """Put this interpreter's commands first, and let nothing outside redirect the registry."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -116,3 +173,27 @@ def copy_project(folder: Path) -> Project:
     project = Project(folder)
     project.change(**SMALL)
     return project
+
+
+def copy_discs(folder: Path) -> Project:
+    """Copy the project, draw its pictures and masks, and make it segment them."""
+    project = copy_project(folder)
+    draw_discs(folder / "data" / "discs", 120)
+    project.change(**DISCS)
+    return project
+
+
+def draw_discs(folder: Path, count: int) -> None:
+    """Write bright discs over noise as images/NNN.png, and masks/NNN.png that number the discs."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:32, :32]
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for index in range(count):
+        mask = np.zeros((32, 32), np.uint8)
+        for number in range(1, 1 + rng.integers(1, 4)):
+            row, column, radius = *rng.integers(4, 28, 2), rng.integers(3, 8)
+            mask[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] = number
+        picture = rng.integers(0, 90, (32, 32, 3)) + 110 * (mask > 0)[..., None]
+        Image.fromarray(picture.astype(np.uint8)).save(folder / "images" / f"{index:03}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{index:03}.png")

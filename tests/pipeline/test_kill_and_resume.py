@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -11,25 +9,9 @@ from pathlib import Path
 import pytest
 
 from edgepress.records.record import sha256_folder
-from tests.pipeline.project import Project, environment
+from tests.pipeline.project import Project, kill
 
 pytestmark = pytest.mark.timeout(900)
-
-
-def _start(project: Project, *command: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        cwd=project.folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _outputs(project: Project, *names: str) -> dict[str, str]:
@@ -57,14 +39,14 @@ def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Project) -> None:
     expected = _outputs(project, "models/teacher")
     subprocess.run(["rm", "-rf", str(project.folder / "models" / "teacher")], check=True)
-    training = _start(project, "python", "-m", "stages.train")
+    training = project.start("python", "-m", "stages.train")
     state = project.folder / ".edgepress" / "checkpoints"
     deadline = time.monotonic() + 120
     while not list(state.glob("train-*/checkpoint.safetensors")):
         assert training.poll() is None, "the training ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    _kill(training)
+    kill(training)
     assert not (project.folder / "models" / "teacher").exists()
     resumed = project.run("python", "-m", "stages.train")
     assert resumed.returncode == 0, resumed.stderr
@@ -88,10 +70,10 @@ def test_outputs_are_the_same_when_a_stage_was_killed_at_any_moment(
     ignored = ("docs",) if stage == "check" else ()
     expected = _contents(project.folder / name, ignored)
     for delay in (1.0, 3.0):
-        process = _start(project, "python", "-m", f"stages.{stage}")
+        process = project.start("python", "-m", f"stages.{stage}")
         time.sleep(delay)
         if process.poll() is None:
-            _kill(process)
+            kill(process)
     again = project.run("python", "-m", f"stages.{stage}")
     assert again.returncode == 0, again.stderr
     assert _contents(project.folder / name, ignored) == expected
@@ -108,10 +90,10 @@ def _contents(folder: Path, ignored: tuple[str, ...]) -> dict[str, bytes]:
 
 def test_dvc_carries_on_when_the_whole_run_was_killed(project: Project) -> None:
     project.change(distill={"recipe": {"epochs": 5}})
-    whole = _start(project, "dvc", "repro", "distill")
+    whole = project.start("dvc", "repro", "distill")
     time.sleep(6)
     if whole.poll() is None:
-        _kill(whole)
+        kill(whole)
     output = project.repro("distill")
     assert "is blocked" not in output
     assert (project.folder / "models" / "student" / "model.json").is_file()

@@ -7,7 +7,8 @@ put together from the classes' own (MOVER, Zou and Donner 2008, https://doi.org/
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,9 @@ class Answers:
     """`label` int64 [N] and `confidence` float32 [N], the softmax of the highest logit."""
 
     classes: tuple[str, ...]
+    units: Mapping[str, str] = field(
+        default_factory=lambda: {"accuracy": "share", "balanced_accuracy": "share"}
+    )
     shares: tuple[str, ...] = ("accuracy",)
 
     def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:  # noqa: ARG002

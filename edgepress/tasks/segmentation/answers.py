@@ -7,8 +7,8 @@ pixels of one image are no independent evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ class Answers:
 
     classes: tuple[str, ...]
     params: Params
+    units: Mapping[str, str] = field(
+        default_factory=lambda: {"mean_iou": "share", "mean_dice": "share"}
+    )
     shares: tuple[str, ...] = ()
 
     def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:

@@ -45,3 +45,15 @@ def test_brackets_are_text_when_a_reason_has_them(finished: Run) -> None:
 def test_folder_is_named_when_it_holds_no_measurement(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the validate stage or name its folder"):
         summary.read(tmp_path)
+
+
+def test_targets_keep_the_order_of_the_keys_when_keys_are_given(
+    tmp_path: Path, finished: Run
+) -> None:
+    for target in finished.targets:
+        if target.measurement is not None:
+            target.measurement.write(tmp_path / "measured" / target.key)
+    keys = [target.key for target in summary.read(tmp_path)]
+    assert keys == sorted(keys)
+    wanted = [*reversed(keys), "elsewhere-runtime-fp32"]
+    assert [target.key for target in summary.read(tmp_path, wanted)] == wanted[:-1]

@@ -1,0 +1,103 @@
+"""Which of timm's architectures work under every task: the smallest model of each family, built,
+run and learning one step with a pooled head and with a head on maps.
+
+Run: python benchmarks/backbones.py [--side 224] [--families vision_transformer,resnet]
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import timm
+import torch
+
+from edgepress.bundles.network import Blueprint, build, named
+from edgepress.errors import UserError
+from edgepress.records.inputs import InputSpec
+from edgepress.tasks.task import Task
+
+CLASSES = ("one", "two", "three")
+WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "classification": ({"method": "classification"}, {"method": "linear"}),
+    "segmentation": (
+        {"method": "segmentation", "ignore_index": None, "argmax": False},
+        {"method": "unet", "width": 16},
+    ),
+}
+
+
+def main() -> None:
+    """Print a line for each family and task that does not work, and the counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--families", default="")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    wanted = given.families.split(",") if given.families else timm.list_modules()
+    counts = dict.fromkeys(WAYS, 0)
+    tried = 0
+    for family, model in smallest(wanted):
+        tried += 1
+        spec = size_of(model, given.side)
+        for task in WAYS:
+            problem = try_one(model, task, spec)
+            counts[task] += not problem
+            if problem:
+                print(f"{family:<24} {model:<36} {task:<14} {problem}", flush=True)
+    print(f"{tried} families: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
+
+
+def smallest(families: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each family with its model of the fewest parameters, counted without memory."""
+    for family in families:
+        sizes = {}
+        for model in timm.list_models(module=family):
+            try:
+                with torch.device("meta"):
+                    network = timm.create_model(model)
+            except Exception:  # noqa: S112, BLE001 - some cannot be made without memory
+                continue
+            sizes[model] = sum(each.numel() for each in network.parameters())
+        if sizes:
+            yield family, min(sizes, key=sizes.__getitem__)
+
+
+def size_of(model: str, side: int) -> InputSpec:
+    """Return the input: `side`, or the published one where the model takes no other."""
+    config = timm.get_pretrained_cfg(model)
+    if config is not None and config.fixed_input_size:
+        side = config.input_size[1]
+    half = (0.5,) * 3
+    return InputSpec(height=side, width=side, channels=3, mean=half, std=half)
+
+
+def try_one(model: str, name: str, spec: InputSpec) -> str:
+    """Return why a model does not work under a task, or nothing."""
+    entry, head = WAYS[name]
+    task = Task.open(entry, CLASSES, "benchmark")
+    outputs = task.learner.outputs(spec)
+    backbone = {"method": "timm", "model": model, "pretrained": False}
+    torch.manual_seed(0)
+    try:
+        network = build(Blueprint(backbone, head, spec, outputs))
+    except UserError as error:
+        return str(error)[:160]
+    images = torch.rand(2, spec.channels, spec.height, spec.width)
+    found = named(network(images), tuple(output.name for output in outputs))
+    shapes = [tuple(found[output.name].shape[1:]) for output in outputs]
+    if shapes != [output.shape[1:] for output in outputs]:
+        return f"gives {shapes}"
+    truth = {
+        "label": torch.tensor([0, 1]),
+        "mask": torch.zeros(2, spec.height, spec.width, dtype=torch.uint8),
+    }
+    loss = task.learner.loss(found, truth)["loss"]
+    loss.backward()  # type: ignore[no-untyped-call]
+    return "" if torch.isfinite(loss) else "the loss is not finite"
+
+
+if __name__ == "__main__":
+    main()
