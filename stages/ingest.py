@@ -5,6 +5,7 @@ Reads the source, writes data/manifest.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from edgepress.data.ingestion import Labelling, Rules, build_manifest
@@ -29,8 +30,11 @@ def work(stage: Stage) -> None:
         task = stage.task(listing.classes)
         labelling = Labelling(task.entry, task.labels)
         manifest = build_manifest(listing, folder, rules, labelling, _counter(progress))
+    if listing.left_out.counts:
+        sys.stderr.write(f"{stage.title}: left out: {listing.left_out}\n")
     stage.metrics(
         images=manifest.usable,
+        left_out=dict(sorted(listing.left_out.counts.items())),
         quarantined=sum(manifest.quarantined.values()),
         reasons=manifest.quarantined,
         splits={str(split): count for split, count in manifest.items.items()},

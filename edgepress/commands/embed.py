@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgepress.data.walk import LeftOut
 from edgepress.encoders.at_scale.embed_job import ENCODER, EmbedJob
 from edgepress.encoders.at_scale.image_shards import find
 from edgepress.encoders.at_scale.numbering import numbered
@@ -50,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.engine == "local" and arguments.address is not None:
         raise UserError("--address: only --engine ray joins a cluster; add it or leave this out")
     # Workers of a cluster have working directories of their own.
-    shards = find([path.resolve() for path in arguments.images], arguments.image)
+    left_out = LeftOut()
+    shards = find([path.resolve() for path in arguments.images], arguments.image, left_out)
     out: Path = arguments.out.resolve()
     _keep_encoder(arguments, out / ENCODER)
     job = EmbedJob(numbered(shards, out), out, arguments.dtype, arguments.image)
@@ -68,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"are done: {found}; restore them and run again (their earlier vectors stay in "
             f"{arguments.out} till then), or leave them out and name another --out"
         )
-    sys.stdout.write(_summary(job, arguments.out))
+    sys.stdout.write(_summary(job, arguments.out, left_out))
     return 0
 
 
@@ -118,7 +120,7 @@ def _timm(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"method": "timm", "pretrained": True, **named}
 
 
-def _summary(job: EmbedJob, out: Path) -> str:
+def _summary(job: EmbedJob, out: Path, left_out: LeftOut) -> str:
     done = [found for index in range(len(job.shards)) if (found := job.done(index)) is not None]
     aside: Counter[str] = Counter()
     for shard in done:
@@ -132,6 +134,8 @@ def _summary(job: EmbedJob, out: Path) -> str:
     if aside:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in aside.most_common())
         lines.append(f"set aside: {kinds}; named in {out}/shards/*/quarantine.parquet")
+    if left_out.counts:
+        lines.append(f"left out: {left_out}")
     lines += _losses(job, done)
     lines.append(f"next: edgepress curate {out} --keep 0.3 --out kept.parquet")
     return "\n".join(lines) + "\n"

@@ -16,7 +16,7 @@ from edgepress.data.labels import Admitted, LabelRules, Read
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
-from edgepress.data.splits import Fractions, draw, limited, refuse_empty
+from edgepress.data.splits import Fractions, Together, limited, refuse_empty
 from edgepress.data.storage import Storage
 from edgepress.data.table import writing
 from edgepress.errors import UserError
@@ -63,9 +63,10 @@ def build_manifest(
     labels = labelling.rules
     _refuse_labels(listing, labelling)
     tally = _Tally(listing.classes)
+    together = Together(listing.splits, rules.split)
     with writing(folder, labels.schema()) as table:
         for entry, facts, admitted in _inspected(listing, folder, rules, (labels, seen)):
-            split = draw(entry, listing.splits, rules.split)
+            split = together.draw(entry, facts.sha256)
             table.add(_row(entry, split, facts, admitted))
             tally.add(entry, split, facts, admitted)
     refuse_empty(tally.items, tally.counts, listing.where, tally.hint(rules))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import pyarrow as pa
 
+from edgepress.data.walk import LeftOut, decodable, printable
 from edgepress.records.manifest import Container, Split
+
+NOT_UTF8 = "unreadable name: is not UTF-8; rename it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,21 @@ class Entry:
     """Bytes in a tar container."""
     problem: str | None = None
 
+    @classmethod
+    def of_file(
+        cls,
+        path: Path,
+        root: Path,
+        label: Any,
+        split: Split | None = None,
+        problem: str | None = None,
+    ) -> Self:
+        """Return the entry of an image file below `root`; a name that is not UTF-8 is a problem."""
+        name, place = path.relative_to(root).as_posix(), path.as_posix()
+        if not decodable(name):
+            name, place, problem = printable(name), printable(place), NOT_UTF8
+        return cls(name, place, label, split, problem=problem)
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -50,3 +69,5 @@ class Listing:
     """Column of the encoded bytes in a Parquet container."""
     labels: pa.DataType = field(default_factory=pa.int32)
     """Type of the labels: an index into the classes unless the source says otherwise."""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Files that lie there and are no images of the set."""

@@ -41,6 +41,25 @@ def draw(entry: Entry, brought: frozenset[Split], fractions: Fractions) -> Split
     return "val" if number < test + val else "train"
 
 
+class Together:
+    """Copies of one file get the split that the first of them drew: no copy crosses splits.
+
+    Splits that the source brings are its own; a copy across them is for `check` to find.
+    """
+
+    def __init__(self, brought: frozenset[Split], fractions: Fractions) -> None:
+        """Share images out as `draw` does."""
+        self._brought, self._fractions = brought, fractions
+        self._drawn: dict[int, Split] = {}
+
+    def draw(self, entry: Entry, sha256: str | None) -> Split:
+        """Return an image's split; `sha256` is that of its file, None where it has none."""
+        split = draw(entry, self._brought, self._fractions)
+        if sha256 is None or entry.split in ("val", "test"):
+            return split
+        return self._drawn.setdefault(int(sha256[:16], 16), split)
+
+
 def position(name: str) -> float:
     """Return the SHA-256 of an id as a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7]) / 2**56

@@ -36,4 +36,4 @@ def _files(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     if root.is_file():
         yield root.name, root.stat()
     for path in walk(root) if root.is_dir() else ():
-        yield path.relative_to(root).as_posix(), path.stat()
+        yield path.relative_to(root).as_posix(), path.stat() if path.exists() else path.lstat()

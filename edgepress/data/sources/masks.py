@@ -13,8 +13,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from edgepress.data.listing import Entry, Listing
-from edgepress.data.sources._names import split_of_folder
-from edgepress.data.walk import walk
+from edgepress.data.sources._names import split_of_folder, splits_in
+from edgepress.data.walk import LeftOut, images
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.manifest import Split
@@ -46,22 +46,19 @@ def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001
         raise UserError(
             f"ingest.source.classes: above_zero knows 2 classes, got {len(params.classes)}"
         )
-    images = list(walk(root))
-    if not images:
-        raise UserError(f"{root}: holds no file; expected images")
-    known = {_stem(path, masks): path for path in walk(masks)}
-    splits = {split for path in images if (split := _split(path, root)) is not None}
+    left_out = LeftOut()
+    pictures = list(images(root, left_out))
+    if not pictures:
+        raise UserError(f"{root}: holds no image; expected some")
+    known = {_stem(path, masks): path for path in images(masks, left_out)}
+    splits = {split for path in pictures if (split := _split(path, root)) is not None}
 
     def entries() -> Iterator[Entry]:
-        for path in images:
+        for path in pictures:
             mask = known.get(_stem(path, root))
-            yield Entry(
-                id=path.relative_to(root).as_posix(),
-                path=path.as_posix(),
-                label=mask and {"path": mask.as_posix(), "above_zero": params.above_zero},
-                split=_split(path, root),
-                problem=None if mask else f"no label: {masks} has no mask of this name",
-            )
+            label = mask and {"path": mask.as_posix(), "above_zero": params.above_zero}
+            problem = None if mask else f"no label: {masks} has no mask of this name"
+            yield Entry.of_file(path, root, label, _split(path, root), problem)
 
     return Listing(
         source=params.method,
@@ -72,6 +69,7 @@ def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001
         splits=frozenset(splits),
         entries=entries,
         labels=LABELS,
+        left_out=left_out,
     )
 
 
@@ -81,4 +79,12 @@ def _stem(path: Path, root: Path) -> str:
 
 def _split(path: Path, root: Path) -> Split | None:
     parts = path.relative_to(root).parts
-    return split_of_folder(parts[0]) if len(parts) > 1 else None
+    if len(parts) == 1:
+        return None
+    split = split_of_folder(parts[0])
+    if split is None and (said := splits_in(parts[0])):
+        raise UserError(
+            f"{root / parts[0]}: looks like a split; call the folder {said.pop()}, masks too, or "
+            "rename it"
+        )
+    return split

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from edgepress.data.image_column import image_column
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.sources._names import shards
+from edgepress.data.walk import LeftOut
 from edgepress.errors import UserError
 from edgepress.params import Config
 
@@ -37,7 +38,8 @@ class Params(Config):
 def ingest(folder: Path, *, params: Params) -> Listing:
     """List the rows; nothing is copied into `folder`."""
     root = Path(params.path)
-    files = shards(root, ".parquet", "ingest.source.path")
+    left_out = LeftOut()
+    files = shards(root, ".parquet", "ingest.source.path", left_out)
     base = root.parent if root.is_file() else root
     column = _column(files[0][0], params)
     for file, _ in files[1:]:
@@ -65,6 +67,7 @@ def ingest(folder: Path, *, params: Params) -> Listing:
         splits=frozenset(split for _, split in files if split is not None),
         entries=entries,
         column=column,
+        left_out=left_out,
     )
 
 

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from edgepress.data.image_column import image_column
 from edgepress.data.listing import Entry
 from edgepress.data.picture import UnusableError
-from edgepress.data.tar_samples import IMAGE_SUFFIXES, samples
+from edgepress.data.tar_samples import samples
+from edgepress.data.walk import NO_IMAGE, LeftOut, claims_to_be_image, refuse_undecodable, walk
 from edgepress.errors import UserError
 from edgepress.records.manifest import Container
 from edgepress.vectors.shards import natural
@@ -62,7 +63,7 @@ class ImageShard:
     def entries(self) -> Iterator[Entry]:
         """Yield the images by place, under the ids that ingest gives them.
 
-        An id that came before in its tar has a `problem`, so that usable ones never repeat.
+        What cannot be used for its name has a `problem`, so that usable ids never repeat.
         Raises UnusableError where the file is damaged, after the images before the damage.
         """
         if self.container == "tar":
@@ -72,7 +73,7 @@ class ImageShard:
                 yield Entry(f"{self.name}:{row}", str(self.path), -1, row=row)
         else:
             for name in self.files:
-                yield Entry(name, str(self.path / name), -1)
+                yield Entry.of_file(self.path / name, self.path, -1)
 
     def column(self, name: str) -> str | None:
         """Return the dotted path of the encoded bytes in a Parquet shard, None for others."""
@@ -82,35 +83,26 @@ class ImageShard:
             return image_column(file.schema_arrow, name, self.path)
 
     def _samples(self) -> Iterator[Entry]:
-        seen: set[str] = set()
         for sample in samples(self.path):
-            problem = None
-            if len(sample.images) != 1:
-                problem = f"no image: the sample has {len(sample.images)} image members, not one"
-            elif sample.key in seen:
-                problem = "repeated name: an earlier sample of the tar has it; rename its members"
-            else:
-                seen.add(sample.key)
-            key = sample.key.encode(errors="backslashreplace").decode()
-            if key != sample.key:
-                problem = "unreadable name: is not UTF-8; rename the member"
             offset, length = sample.images[0] if sample.images else (0, 0)
-            name = f"{self.name}/{key}"
-            yield Entry(name, str(self.path), -1, offset=offset, length=length, problem=problem)
+            name = f"{self.name}/{sample.key}"
+            place = str(self.path)
+            yield Entry(name, place, -1, offset=offset, length=length, problem=sample.problem)
 
     def _rows(self) -> int:
         with _open(self.path) as file:
             return int(file.metadata.num_rows)
 
 
-def find(paths: list[Path], column: str) -> tuple[ImageShard, ...]:
+def find(paths: list[Path], column: str, left_out: LeftOut | None = None) -> tuple[ImageShard, ...]:
     """List the shards of files and folders: a folder's .tar and .parquet files, or else its images.
 
-    Folders give their shards in natural order (2 before 10). A path that is missing, holds nothing
-    or two kinds, names that would make ids repeat, and a Parquet file without `column` are
-    UserErrors.
+    `left_out` counts what lies there and is neither. Folders give their shards in natural order
+    (2 before 10). A path that is missing, holds nothing or two kinds, names that would make ids
+    repeat, and a Parquet file without `column` are UserErrors.
     """
-    shards = tuple(shard for path in paths for shard in _expand(path))
+    tally = LeftOut() if left_out is None else left_out
+    shards = tuple(shard for path in paths for shard in _expand(path, tally))
     seen: dict[str, Path] = {}
     for shard in shards:
         if shard.name in seen:
@@ -150,24 +142,16 @@ def _refuse_nested_tars(shards: tuple[ImageShard, ...]) -> None:
                 )
 
 
-def _expand(path: Path) -> Iterator[ImageShard]:
+def _expand(path: Path, left_out: LeftOut) -> Iterator[ImageShard]:
     if path.is_file():
         if path.suffix not in _CONTAINERS:
             raise UserError(f"{path}: expected a .tar or .parquet file, or a folder")
-        _refuse_undecodable(path)
+        refuse_undecodable(path)
         yield _shard(path, path.parent)
         return
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder; name your images")
-    files = sorted(_below(path), key=lambda file: [natural(Path(part)) for part in file.parts])
-    tars = {file.with_suffix("") for file in files if file.suffix == ".tar"}
-    # img2dataset writes notes on 00012.tar into 00012.parquet.
-    packed = [
-        f
-        for f in files
-        if f.suffix == ".tar" or f.suffix == ".parquet" and f.with_suffix("") not in tars
-    ]
-    loose = [file for file in files if file.suffix.lower().removeprefix(".") in IMAGE_SUFFIXES]
+    packed, loose = _sorted(path, left_out)
     kinds = {file.suffix: file for file in packed}
     if loose:
         kinds["image"] = loose[0]
@@ -176,33 +160,37 @@ def _expand(path: Path) -> Iterator[ImageShard]:
     if len(kinds) > 1:
         both = " and ".join(map(str, kinds.values()))
         raise UserError(f"{path}: holds {both}; name tars, Parquet files or images alone")
-    for file in (*packed, *loose):
-        _refuse_undecodable(path / file)
+    for file in packed:
+        refuse_undecodable(path / file)
     yield from (_shard(path / file, path) for file in packed)
     for start in range(0, len(loose), LOOSE):
         names = tuple(file.as_posix() for file in loose[start : start + LOOSE])
         yield ImageShard(f"{path.name}-{start // LOOSE}", path, "file", names)
 
 
-def _refuse_undecodable(path: Path) -> None:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{os.fsencode(path)!r}: the name is not UTF-8; rename it") from None
+def _sorted(root: Path, left_out: LeftOut) -> tuple[list[Path], list[Path]]:
+    """Return the tars and Parquet files below a folder, and its images, relative to it."""
+    files = [file.relative_to(root) for file in walk(root, left_out)]
+    files.sort(key=lambda file: [natural(Path(part)) for part in file.parts])
+    tars = {file.with_suffix("") for file in files if file.suffix == ".tar"}
+    packed, loose = [], []
+    for file in files:
+        if not (root / file).is_file():
+            left_out.note("link that leads nowhere", file)
+        elif file.suffix == ".parquet" and file.with_suffix("") in tars:
+            left_out.note("note on a tar", file)  # img2dataset writes them into 00012.parquet.
+        elif file.suffix in _CONTAINERS:
+            packed.append(file)
+        elif claims_to_be_image(root / file):
+            loose.append(file)
+        else:
+            left_out.note(NO_IMAGE, file)
+    return packed, loose
 
 
 def _shard(file: Path, root: Path) -> ImageShard:
     name = file.relative_to(root).as_posix()
     return ImageShard(name.removesuffix(".tar"), file, _CONTAINERS[file.suffix])
-
-
-def _below(root: Path) -> Iterator[Path]:
-    """Yield visible files below a folder, relative to it."""
-    for base, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                yield Path(base, name).relative_to(root)
 
 
 def _open(path: Path) -> pq.ParquetFile:

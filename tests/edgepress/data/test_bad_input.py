@@ -65,7 +65,7 @@ QUARANTINED: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero-bytes.png": (lambda p: p.write_bytes(b""), "empty: zero bytes"),
     "truncated.jpg": (cut, "corrupt: "),
     "text.png": (lambda p: p.write_text("a cat"), "not an image: "),
-    "page.html": (lambda p: p.write_text("<html>404</html>"), "not an image: "),
+    "page.jpg": (lambda p: p.write_text("<html>404</html>"), "not an image: "),
     "float.tif": (lambda p: save(Image.fromarray(np.ones((8, 8), np.float32)), p), "mode: F"),
     "moving.gif": (
         lambda p: save(RGB, p, save_all=True, append_images=[RGB.rotate(90)]),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepress.data.listing import Entry
-from edgepress.data.splits import Fractions, draw, limited, position, refuse_empty
+from edgepress.data.splits import Fractions, Together, draw, limited, position, refuse_empty
 from edgepress.errors import UserError
 from edgepress.params import validate
 from edgepress.records.manifest import Split
@@ -46,6 +46,25 @@ def test_draw_takes_only_the_missing_split_from_train(brought: Split) -> None:
     missing: Split = "val" if brought == "test" else "test"
     share = {"val": 0.1, "test": 0.25}[missing]
     assert drawn[missing] / 5000 == pytest.approx(share, abs=0.03)
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 9)), max_size=60))
+def test_copies_of_a_file_never_cross_the_splits_that_are_drawn(
+    images: list[tuple[int, int]],
+) -> None:
+    together = Together(NONE, FRACTIONS)
+    found: dict[int, set[Split]] = {}
+    for name, content in images:
+        entry = Entry(f"image/{name}", "p", 0)
+        split = together.draw(entry, f"{content:064x}"[::-1])
+        found.setdefault(content, set()).add(split)
+    assert all(len(splits) == 1 for splits in found.values())
+
+
+def test_split_that_a_source_brings_stays_when_a_copy_lies_in_another() -> None:
+    together = Together(frozenset({"train", "test"}), FRACTIONS)
+    assert together.draw(Entry("train/1", "p", 0, "train"), "a" * 64) in ("train", "val")
+    assert together.draw(Entry("test/1", "p", 0, "test"), "a" * 64) == "test"
 
 
 @given(st.text(max_size=20))

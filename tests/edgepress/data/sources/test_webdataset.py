@@ -60,7 +60,7 @@ def test_samples_without_one_image_or_a_label_have_a_problem(tmp_path: Path) -> 
     problems = [e.problem for e in listed(write(tmp_path / "a.tar", members)).entries()]
     assert problems == [
         "no image: the sample has 0 image members, expected one",
-        "no label: the sample has no label member",
+        "no label: the sample has no cls member",
         "no image: the sample has 2 image members, expected one",
     ]
 
@@ -91,7 +91,7 @@ def test_shards_tell_their_split_by_name(tmp_path: Path) -> None:
 
 
 def test_shards_without_the_label_member_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no sample has a txt member; set ingest.source.label"):
+    with pytest.raises(UserError, match="no sample has a label in txt; 1 has jpg, cls; set ingest"):
         listed(write(tmp_path / "a.tar", {"1.jpg": b"x", "1.cls": b"0"}), "txt")
 
 
@@ -106,3 +106,93 @@ def test_truncated_shard_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(UserError, match=r"a.tar: cannot be read as a plain tar: unexpected end"):
         listed(path)
+
+
+@pytest.mark.parametrize(
+    ("label", "member", "data"),
+    [
+        ("json.label", "json", b'{"label": 1.0}'),
+        ("json.label", "json", b'\xef\xbb\xbf{"label": 1}'),
+        ("json.meta.label", "json", b'{"meta": {"label": 1}}'),
+        ("outputs.txt", "outputs.txt", b" 1 "),
+        ("cls", "CLS", b"\xef\xbb\xbf1\r\n"),
+    ],
+)
+def test_labels_are_read_as_people_write_them(
+    label: str, member: str, data: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.tar", {"1.input.jpg": b"x", f"1.{member}": data})
+    listing = listed(path, label)
+    assert listing.classes == ("1",)
+    assert [(entry.label, entry.problem) for entry in listing.entries()] == [(0, None)]
+
+
+@pytest.mark.parametrize(
+    ("label", "data", "words"),
+    [
+        ("json.label", b'{"label": 1.5}', "json.label is 1.5, a float"),
+        ("json.label", b'{"label": [1]}', r"json.label is \[1\], a list"),
+        ("json.label", b'{"kind": 1}', "json.label is not there; there is kind"),
+        ("json.label", b"{", "json is not JSON"),
+        ("json", b"\xff\xfe", "json is not UTF-8 text"),
+    ],
+)
+def test_what_stands_in_a_labels_place_is_said_when_it_is_none(
+    label: str, data: bytes, words: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.tar", {"1.jpg": b"x", "1.json": data})
+    with pytest.raises(UserError, match=words):
+        listed(path, label)
+
+
+def test_sample_is_set_aside_when_its_name_is_not_utf8(tmp_path: Path, encode: Any) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        for key in ("caf\xe9", *map(str, range(40))):
+            number = len(key) if key.isalpha() else int(key)
+            for kind, data in (("png", encode(number)), ("cls", str(number % 2).encode())):
+                info = tarfile.TarInfo(f"{key}.{kind}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    rules = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
+    manifest = classified(listed(path), tmp_path / "out", rules)
+    assert manifest.quarantined == {"unreadable name": 1}
+    assert manifest.usable == 40
+
+
+def test_shards_tell_their_split_behind_the_sets_name(tmp_path: Path) -> None:
+    for name in ("imagenet-train-000000", "imagenet_val_0", "deep/imagenet-test"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / f"{name}.tar", {"1.jpg": b"x", "1.cls": b"0"})
+    found = {entry.id: entry.split for entry in listed(tmp_path).entries()}
+    assert found == {
+        "deep/imagenet-test/1": "test",
+        "imagenet-train-000000/1": "train",
+        "imagenet_val_0/1": "val",
+    }
+
+
+def test_name_that_says_two_splits_is_refused(tmp_path: Path) -> None:
+    for name in ("train-tickets-test-0", "train-tickets-train-0"):
+        write(tmp_path / f"{name}.tar", {"1.jpg": b"x", "1.cls": b"0"})
+    with pytest.raises(UserError, match="says test and train"):
+        listed(tmp_path)
+
+
+def test_hidden_shards_are_passed_over_and_linked_folders_read(tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    members = {"1.jpg": b"x", "1.cls": b"0"}
+    write(shards / "train-0.tar", members)
+    (shards / "._train-0.tar").write_bytes(b"resource fork")
+    (shards / ".ipynb_checkpoints").mkdir()
+    write(shards / ".ipynb_checkpoints/train-0-checkpoint.tar", members)
+    (tmp_path / "more").mkdir()
+    write(tmp_path / "more/0.tar", members)
+    (shards / "test").symlink_to(tmp_path / "more")
+    listing = listed(shards)
+    assert {entry.id: entry.split for entry in listing.entries()} == {
+        "test/0/1": "test",
+        "train-0/1": "train",
+    }
+    assert listing.left_out.counts == {"hidden": 2}

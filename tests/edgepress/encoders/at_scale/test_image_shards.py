@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgepress.data.picture import UnusableError
+from edgepress.data.walk import LeftOut
 from edgepress.encoders.at_scale import image_shards
 from edgepress.encoders.at_scale.image_shards import ImageShard, find
 from edgepress.errors import UserError
@@ -113,19 +114,43 @@ def test_repeats_have_a_problem_when_a_tar_names_a_sample_twice(tmp_path: Path) 
     ]  # fmt: skip
 
 
-def test_names_are_refused_or_set_aside_when_they_are_not_utf_8(tmp_path: Path) -> None:
+def test_names_are_set_aside_when_they_are_not_utf_8(tmp_path: Path) -> None:
     photos = _photos(tmp_path / "photos", a=b"x")
     (photos / os.fsdecode(b"\xff.png")).write_bytes(b"x")
-    with pytest.raises(UserError, match=r"ff.png': the name is not UTF-8; rename it"):
-        find([photos], "image")
+    [shard] = find([photos], "image")
+    said = "unreadable name: is not UTF-8; rename it"
+    found = [(entry.id, entry.problem) for entry in shard.entries()]
+    assert found == [("a.png", None), ("\\xff.png", said)]
+    assert shard.stamp()
     with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.GNU_FORMAT) as tar:
         tar.addfile(tarfile.TarInfo(os.fsdecode(b"\xff.png")))
     [shard] = find([tmp_path / "x.tar"], "image")
     [entry] = shard.entries()
-    assert (entry.id, entry.problem) == (
-        "x/\\udcff",
-        "unreadable name: is not UTF-8; rename the member",
-    )
+    assert (entry.id, entry.problem) == ("x/\\xff", said)
+
+
+def test_images_are_found_by_content_and_the_rest_is_counted(tmp_path: Path) -> None:
+    folder = _photos(tmp_path / "photos", a=b"x")
+    jpeg = b"\xff\xd8\xff\xe0 a jpeg"
+    for name in ("b.jfif", "c.JPE", "d"):
+        (folder / name).write_bytes(jpeg)
+    (folder / "notes.txt").write_text("a note")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "gone.png").symlink_to("nowhere")
+    more = tmp_path / "more"
+    _photos(more, e=b"x")
+    (folder / "linked").symlink_to(more)
+    (more / "back").symlink_to(folder)
+    left_out = LeftOut()
+    [shard] = find([folder], "image", left_out)
+    assert sorted(shard.files) == ["a.png", "b.jfif", "c.JPE", "d", "linked/e.png"]
+    assert left_out.counts == {
+        "no image": 1,
+        "hidden": 1,
+        "link that leads nowhere": 1,
+        "folder linked a second time": 1,
+    }
+    assert shard.stamp()
 
 
 def test_find_refuses_both_files_when_ids_would_repeat(tmp_path: Path) -> None:
