@@ -51,6 +51,9 @@ def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001
     if not pictures:
         raise UserError(f"{root}: holds no image; expected some")
     known = {_stem(path, masks): path for path in images(masks, left_out)}
+    drawn = {_stem(path, root) for path in pictures}
+    for stem in sorted(known.keys() - drawn):
+        left_out.note("mask without a picture", known[stem])
     splits = {split for path in pictures if (split := _split(path, root)) is not None}
 
     def entries() -> Iterator[Entry]:

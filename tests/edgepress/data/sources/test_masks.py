@@ -64,6 +64,25 @@ def test_picture_without_a_mask_is_set_aside(pictures: Path) -> None:
     assert manifest.quarantined == {"no label": 1}
 
 
+def test_masks_and_notes_without_a_picture_are_counted(pictures: Path) -> None:
+    Path("pictures/3.jpg").unlink()
+    Path("pictures/notes.txt").write_text("three is gone")
+    entry = {"method": "masks", "path": "pictures", "masks": "masks", "above_zero": False}
+    entry["classes"] = ["a", "b", "c"]
+    listing = resolve("data.sources", entry, "params.yaml", "ingest.source")(pictures / "out")
+    assert listing.left_out.counts == {"mask without a picture": 1, "no image": 1}
+    assert len(list(listing.entries())) == 11
+
+
+def test_folder_that_looks_like_a_split_is_refused(pictures: Path) -> None:
+    for name in ("pictures/1.jpg", "masks/1.png"):
+        folder = Path(name).parent / "train_images"
+        folder.mkdir()
+        Path(name).rename(folder / Path(name).name)
+    with pytest.raises(UserError, match="looks like a split; call the folder train"):
+        ingest(pictures / "manifest")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
