@@ -1,20 +1,24 @@
 """From encoded bytes to one defined 8-bit picture, grey or RGB, or a reason why not.
 
-Kept as they are: L and RGB. Converted: 1-bit to grey; 16-bit grey over its whole range (65535
-becomes 255); 16-bit RGB by its high byte; palettes by their colours; alpha over white; CMYK and
-YCbCr by Pillow's plain formula, without colour profiles; EXIF rotation applied. Refused:
-animations, more than `MAX_PIXELS`, and every other mode (32-bit, float, LAB): no one meaning in
-8 bits.
+Kept as they are: L and RGB. Converted: 1-bit to grey; grey of 12 and 16 bits over its whole range
+(65535 becomes 255), white as the file's tags say; 16-bit RGB by its high byte; palettes by their
+colours; alpha over white, but for a BMP whose alpha is zero everywhere, which says nothing; CMYK
+and YCbCr by Pillow's plain formula, without colour profiles; EXIF rotation applied. Damage to what
+lies beside the pixels is passed over. Refused: animations, more than `MAX_PIXELS`, every other
+mode (32-bit, float, signed, LAB), which has no one meaning in 8 bits, and a picture of which the
+conversion would leave one flat colour.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from edgepress.data.eight_bits import LostError, tiff_tags, to_8_bits
+from edgepress.data.metadata import ORIENTATION, orientation, pixels_alone
 from edgepress.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -22,16 +26,27 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 2**26
 """Width x height above which an image is refused before it is decoded (8192 x 8192)."""
 
-_WHITE = 255
-_ALPHA = {"LA": "L", "PA": "RGB", "RGBA": "RGB", "La": "L", "RGBa": "RGB"}
-_PLAIN = {
-    "1": "L",
-    "L": "L",
-    "RGB": "RGB",
-    "RGBX": "RGB",
-    "CMYK": "RGB",
-    "YCbCr": "RGB",
-    "P": "RGB",
+_BEGINNINGS = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "BMP": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    "GIF": rb"GIF8[79]a",
+    "TIFF": rb"II[*+]\0|MM\0[*+]|II\0\*|MM\*\0",
+    "PPM": rb"P[1-6]\s",
+}
+_SUBFILE_TYPE, _SUB_DIRECTORIES = 254, 330
+_NO_PAGE = 0b101
+"""Bits of a TIFF page that is a smaller copy of another, or its mask."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -49,42 +64,95 @@ class Picture:
 
 def open_picture(data: bytes) -> Picture:
     """Decode and convert as the module says; bytes that cannot be used are `UnusableError`."""
+    image = load(data)
+    try:
+        converted = to_8_bits(image)
+    except LostError as reason:
+        raise UnusableError(str(reason)) from None
+    except (ValueError, OSError, MemoryError):
+        raise UnusableError(f"corrupt: its {image.mode} pixels cannot be converted") from None
+    return Picture(upright(converted, image), image.mode)
+
+
+def load(data: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """Decode the one picture of a file in the mode and the position that it has there."""
     if not data:
         raise UnusableError("empty: zero bytes")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _refuse_before_decoding(image)
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return Picture(_to_8_bit(image), image.mode)
+        return _decoded(data, formats)
     except UnusableError:
         raise
-    except UnidentifiedImageError:
-        raise UnusableError("not an image: none of " + ", ".join(FORMATS)) from None
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
+        damage = error
+    bare = pixels_alone(data)
+    if bare is not None:
+        try:
+            return _decoded(bare, formats)
+        except UnusableError:
+            raise
+        except Exception as error:  # the damage is to the pixels
+            damage = error
+    raise _reason(data, damage) from None
+
+
+def upright(image: Image.Image, original: Image.Image) -> Image.Image:
+    """Turn `image`, decoded or converted, as the metadata of the `original` say."""
+    turn = _TURNS.get(_orientation(original))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    exif = image.info.get("exif")
+    found = orientation(exif) if isinstance(exif, bytes) else None
+    if found is not None:
+        return found
+    try:
+        value = image.getexif().get(ORIENTATION)  # XMP and PNG's older place are Pillow's to read
+    except Exception:  # Pillow raises nearly anything on damaged metadata
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _decoded(data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            _refuse_before_decoding(image)
+            image.load()
+            return image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnusableError(f"too large: more than {MAX_PIXELS} pixels") from None
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
-        raise UnusableError(f"corrupt: {error or type(error).__name__}") from None
+
+
+def _reason(data: bytes, damage: Exception) -> UnusableError:
+    formats = [name for name, begins in _BEGINNINGS.items() if re.match(begins, data, re.DOTALL)]
+    if not formats:
+        return UnusableError("not an image: none of " + ", ".join(FORMATS))
+    if isinstance(damage, UnidentifiedImageError):
+        return UnusableError(
+            f"unreadable: begins as {formats[0]} does, but is damaged or of a kind not read"
+        )
+    # What else a reader trips over are its own internals.
+    said = str(damage) if isinstance(damage, OSError) and damage.errno is None else ""
+    return UnusableError(f"corrupt: {said or 'its data cannot be decoded'}")
 
 
 def _refuse_before_decoding(image: Image.Image) -> None:
+    """Stand on the one picture of the file; refuse several, and one that is too large."""
+    frames = getattr(image, "n_frames", 1)
+    if image.format == "TIFF":
+        pages = [frame for frame in range(frames) if _is_page(image, frame)]
+        frames = len(pages)
+        image.seek(pages[0] if pages else 0)
+        if not pages and _SUB_DIRECTORIES in tiff_tags(image):
+            raise UnusableError("preview: the picture lies in a sub-directory that is not read")
+    if frames > 1 and image.format != "MPO":  # cameras append a preview to the one real picture
+        raise UnusableError(f"animated: {frames} frames")
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnusableError(f"too large: {width} x {height} is more than {MAX_PIXELS} pixels")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # cameras append a preview to the one real picture
-        raise UnusableError(f"animated: {frames} frames")
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    mode = image.mode
-    if mode.startswith("I;16"):
-        return Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
-    if mode in _ALPHA or "transparency" in image.info:
-        target = _ALPHA.get(mode, "L" if mode in ("1", "L") else "RGB")
-        with_alpha = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (_WHITE,) * 4)
-        return Image.alpha_composite(white, with_alpha).convert(target)
-    if mode not in _PLAIN:
-        raise UnusableError(f"mode: {mode} has no one meaning in 8 bits")
-    return image if mode == _PLAIN[mode] else image.convert(_PLAIN[mode])
+def _is_page(image: Image.Image, frame: int) -> bool:
+    image.seek(frame)
+    kind = tiff_tags(image).get(_SUBFILE_TYPE, 0)
+    return not (isinstance(kind, int) and kind & _NO_PAGE)

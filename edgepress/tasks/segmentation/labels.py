@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from PIL import Image
 from pydantic import Field
 
 from edgepress.data.labels import Admitted, Read
-from edgepress.data.picture import MAX_PIXELS, UnusableError
+from edgepress.data.picture import UnusableError, load, upright
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
@@ -22,6 +21,7 @@ from edgepress.records.tensors import Arrays
 
 Mask = npt.NDArray[np.uint8]
 
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
 _MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
 _POINTER = pa.struct([("path", pa.string()), ("above_zero", pa.bool_())])
 _STORED = pa.struct([*_POINTER, ("sha256", pa.string())])
@@ -104,15 +104,9 @@ def labels(classes: tuple[str, ...], *, params: Params) -> Labels:
 def _values(data: bytes) -> npt.NDArray[np.int64]:
     """Return a mask's values [H, W]: grey levels as they are, or a palette's indices."""
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "BMP", "GIF", "PPM")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnusableError(f"label: the mask has more than {MAX_PIXELS} pixels")
-            mode = image.mode
-            values = np.asarray(image) if mode in _MODES else None
-    except UnusableError:
-        raise
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
-        raise UnusableError(f"label: the mask cannot be read: {error}") from None
-    if values is None:
-        raise UnusableError(f"label: the mask is {mode}; expected grey values or a palette")
-    return values.astype(np.int64)
+        image = load(data, _FORMATS)
+    except UnusableError as error:
+        raise UnusableError(f"label: the mask is {error}") from None
+    if image.mode not in _MODES:
+        raise UnusableError(f"label: the mask is {image.mode}; expected grey values or a palette")
+    return np.asarray(upright(image, image)).astype(np.int64)

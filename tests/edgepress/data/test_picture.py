@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgepress.data.picture import UnusableError, open_picture
+from edgepress.data.picture import UnusableError, load, open_picture
+from tests.tiffs import Tag, number, page, tiff
 
 
 def save(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
@@ -139,6 +140,62 @@ def test_unusable_bytes_are_refused_with_a_kind(data: bytes, kind: str) -> None:
     with pytest.raises(UnusableError) as error:
         open_picture(data)
     assert str(error.value).split(":")[0] == kind
+
+
+WHOLE = page(bytes(range(24)), (8, 3))
+
+
+def small(*tags: Tag) -> tuple[bytes, list[Tag]]:
+    """A page that says what it is for."""
+    return page(bytes(4), (2, 2), *tags)
+
+
+@pytest.mark.parametrize("kind", [1, 4, 5])
+@pytest.mark.parametrize("first", [True, False])
+def test_page_beside_the_picture_of_a_tiff_is_no_frame(kind: int, first: bool) -> None:
+    beside = small(number(254, kind))
+    data = tiff(beside, WHOLE) if first else tiff(WHOLE, beside, beside)
+    found = np.asarray(open_picture(data).image)
+    assert found.ravel().tolist() == list(range(24))
+
+
+def test_pages_of_a_tiff_are_refused_when_several_are_whole() -> None:
+    for kind in (0, 2):  # 2 is a page of many
+        with pytest.raises(UnusableError, match="animated: 2 frames"):
+            open_picture(tiff(WHOLE, small(number(254, 1)), small(number(254, kind))))
+
+
+def test_preview_is_refused_when_the_picture_lies_in_a_sub_directory() -> None:
+    with pytest.raises(UnusableError, match="^preview: "):
+        open_picture(tiff(small(number(254, 1), number(330, 8))))
+    assert open_picture(tiff(small(number(254, 1)))).image.size == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        save(RGB, "bmp")[:20],
+        b"GIF89a",
+        b"RIFF\x04\0\0\0WEBP",
+        b"\xff\xd8\xff\xe0",
+        tiff(page(bytes(24), (8, 3), number(258, 14))),
+        tiff(page(bytes(24), (8, 3), number(277, 9))),
+    ],
+)
+def test_reason_names_the_format_when_a_file_begins_as_one_of_ours(data: bytes) -> None:
+    with pytest.raises(UnusableError, match="^(unreadable: begins as|corrupt: )"):
+        open_picture(data)
+
+
+@pytest.mark.parametrize("text", [b"BMW and other cars, a list of them", b"P5", b"II am a king"])
+def test_text_that_begins_like_a_format_is_no_image(text: bytes) -> None:
+    with pytest.raises(UnusableError, match="^not an image"):
+        open_picture(text)
+
+
+def test_other_formats_are_not_loaded_when_some_are_asked_for() -> None:
+    with pytest.raises(UnusableError):
+        load(save(RGB, "jpeg"), ("PNG",))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -123,6 +123,19 @@ def test_mask_that_is_none_is_refused_with_its_reason(values: np.ndarray, words:
         )
 
 
+def test_mask_is_read_when_its_metadata_are_damaged() -> None:
+    values = masks(0)[0]
+    data = png(values)
+    title = b"tEXtTitle\0a mask"
+    damaged = data[:33] + (len(title) - 4).to_bytes(4) + title + b"\0\0\0\0" + data[33:]
+    rules = task().labels
+    label = {"path": "m.png", "above_zero": False}
+    admitted = rules.admit(label, values.shape[::-1], lambda path: damaged)
+    assert admitted.classes == tuple(np.unique(values).tolist())
+    with pytest.raises(UnusableError, match="label: the mask is corrupt: "):
+        rules.admit(label, values.shape[::-1], lambda path: data[:-30])
+
+
 def test_mask_that_changed_since_ingest_stops_the_run() -> None:
     rules = task().labels
     before, after = png(masks(0)[0]), png(masks(1)[0])
