@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from edgepress.data.image_column import encoded, image_problem
 from edgepress.data.picture import UnusableError
 from edgepress.records.manifest import Container
 
@@ -23,7 +23,7 @@ class Storage:
     """One open container at a time; reading in the listing's order reads every file once."""
 
     def __init__(self, container: Container, root: Path, column: str | None = None) -> None:
-        """Read below `root`; `column` names the encoded bytes of a Parquet container."""
+        """Read below `root`; `column` is that of the images in a Parquet container."""
         self._container = container
         self._root = root
         self._column = column
@@ -91,6 +91,10 @@ class _Rows:
         self._batch: Any = ()
         self._file = pq.ParquetFile(path, memory_map=True)
         self._column = column
+        problem = image_problem(self._file.schema_arrow, column)
+        if problem is not None:
+            self._file.close()
+            raise UnusableError(f"cannot be read: {problem} ({path.name})")
         self._starts = [0]
         for group in range(self._file.num_row_groups):
             self._starts.append(self._starts[-1] + self._file.metadata.row_group(group).num_rows)
@@ -106,7 +110,7 @@ class _Rows:
             batch = next(self._batches, None)
             if batch is None:  # pyarrow ends a row group at its first damaged page
                 raise UnusableError("cannot be read: lies behind damage in its row group")
-            self._batch = _binary(batch, self._column)
+            self._batch = encoded(batch, self._column)
         data: bytes | None = self._batch[row - self._first].as_py()
         return data
 
@@ -121,13 +125,6 @@ class _Rows:
         self._batches: Iterator[Any] = self._file.iter_batches(
             _ROWS, row_groups=[group] if self._file.num_row_groups else [], columns=[self._column]
         )
-
-
-def _binary(batch: Any, column: str) -> Any:
-    array = batch.column(0)
-    for field in column.split(".")[1:]:
-        array = pc.struct_field(array, field)
-    return array
 
 
 def _refuse_huge(size: int) -> None:

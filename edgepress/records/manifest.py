@@ -34,7 +34,7 @@ class Manifest(Record):
     """Name of the method that listed the images."""
     container: Container
     column: str | None
-    """Column of the encoded bytes in a Parquet container, `image.bytes` for a field of a struct."""
+    """Column of the images in a Parquet container, by its exact name."""
     inside: bool
     """True where paths are relative to this folder, which may then be moved."""
     classes: tuple[str, ...] = Field(min_length=1)

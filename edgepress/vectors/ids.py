@@ -13,7 +13,7 @@ from edgepress.vectors import npy
 from edgepress.vectors.columns import numbers, strings
 from edgepress.vectors.cursor import DAMAGE, reason
 from edgepress.vectors.formats import Shard
-from edgepress.vectors.parquet import ID_COLUMNS, opened
+from edgepress.vectors.parquet import ID_COLUMNS, named, opened
 from edgepress.vectors.shards import Shards
 from edgepress.workers.rows import RowFile
 
@@ -133,7 +133,7 @@ def _batches(path: Path, column: str) -> Iterator[pa.Array]:
                 )
             kind = _kind(file.schema_arrow.field(name).type)
             for batch in file.iter_batches(BATCH, columns=[name], use_threads=False):
-                yield batch.column(0).cast(kind)
+                yield named(batch, name).cast(kind)
     except DAMAGE as error:
         clause = reason(error)
         raise UserError(f"{path}: ids cannot be read ({clause}); write the file again") from None

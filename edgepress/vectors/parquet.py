@@ -40,6 +40,11 @@ def opened(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
 
 
+def named(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a column by its exact name: Arrow also reads those whose names go on after a dot."""
+    return batch.column(batch.schema.get_field_index(name))
+
+
 def layout(path: Path) -> Layout:
     """Find the column of vectors by name, else the first of float lists; none is a UserError."""
     with opened(path) as file:
@@ -71,7 +76,7 @@ def runs(path: Path, name: str, group: int, width: int) -> Iterator[Rows]:
         row = sum(file.metadata.row_group(index).num_rows for index in range(group))
         batches = file.iter_batches(run_rows(width), [group], [name], use_threads=False)
         for batch in batches:
-            yield _vectors(batch.column(0), width, (path, row))
+            yield _vectors(named(batch, name), width, (path, row))
             row += len(batch)
 
 
@@ -116,7 +121,7 @@ def _is_vector(kind: pa.DataType) -> bool:
 def _first_width(file: pq.ParquetFile, column: str, path: Path) -> int:
     """Return the length of the first list, 1 where there is no row at all."""
     for batch in file.iter_batches(batch_size=1, columns=[column], use_threads=False):
-        first = batch.column(0)[0].as_py()
+        first = named(batch, column)[0].as_py()
         if not first:
             fault = "missing" if first is None else "empty"
             raise UserError(f"{path}: row 0: the vector is {fault}; drop or fill the row")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edgepress.data.image_column import image_column
+from edgepress.data.image_column import column_problem, image_problem
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.sources._names import shards
 from edgepress.data.walk import LeftOut
@@ -35,25 +36,22 @@ class Params(Config):
     """Column of labels: integers or strings; Hugging-Face ClassLabel names are used if there."""
 
 
-def ingest(folder: Path, *, params: Params) -> Listing:
+def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001
     """List the rows; nothing is copied into `folder`."""
     root = Path(params.path)
     left_out = LeftOut()
     files = shards(root, ".parquet", "ingest.source.path", left_out)
     base = root.parent if root.is_file() else root
-    column = _column(files[0][0], params)
-    for file, _ in files[1:]:
-        if _column(file, params) != column:
-            raise UserError(f"{file}: column {params.image!r} differs from that of {files[0][0]}")
-    names = _class_names(files[0][0], params.label)
-    values: list[Any] = list(range(len(names))) if names else _values(files, params.label)
-    labels = {value: index for index, value in enumerate(values)}
+    columns = [_column(file, params) for file, _ in files]
+    for column in columns[1:]:
+        _refuse_mixture(column, columns[0], params.label)
+    classes, numbers = _classes(columns)
 
     def entries() -> Iterator[Entry]:
-        for file, split in files:
+        for (file, split), column, known in zip(files, columns, numbers, strict=True):
             prefix = file.relative_to(base).as_posix()
-            for row, value in enumerate(_column_values(file, params.label)):
-                label = labels.get(value)
+            for row, value in enumerate(column.values()):
+                label = known.get(value)
                 problem = None if label is not None else f"no label: {value} is none of the classes"
                 name = f"{prefix}:{row}"
                 yield Entry(name, file.as_posix(), label, split, row, problem=problem)
@@ -63,12 +61,39 @@ def ingest(folder: Path, *, params: Params) -> Listing:
         where=str(root),
         container="parquet",
         inside=False,
-        classes=tuple(names or map(str, values)),
+        classes=classes,
         splits=frozenset(split for _, split in files if split is not None),
         entries=entries,
-        column=column,
+        column=params.image,
         left_out=left_out,
     )
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The labels of one file, as its own schema describes them."""
+
+    file: Path
+    name: str
+    type: str
+    strings: bool
+    names: tuple[str, ...]
+    """What the numbers stand for; empty where the file does not say."""
+
+    @property
+    def kind(self) -> str:
+        if self.names:
+            return f"numbers of {len(self.names)} named classes"
+        return f"{'strings' if self.strings else 'numbers without names'} ({self.type})"
+
+    def values(self) -> Iterator[Any]:
+        with _open(self.file) as opened:
+            try:
+                for batch in opened.iter_batches(_BATCH, columns=[self.name]):
+                    index = batch.schema.get_field_index(self.name)
+                    yield from batch.column(index).to_pylist()
+            except (pa.ArrowException, OSError) as error:
+                raise UserError(f"{self.file}: cannot be read as Parquet: {error}") from None
 
 
 def _open(file: Path) -> Any:
@@ -78,46 +103,61 @@ def _open(file: Path) -> Any:
         raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
 
 
-def _column(file: Path, params: Params) -> str:
+def _column(file: Path, params: Params) -> _Column:
     with _open(file) as opened:
         schema = opened.schema_arrow
-    column = image_column(schema, params.image, file)
-    if params.label not in schema.names:
-        known = ", ".join(schema.names)
-        raise UserError(f"{file}: has no column {params.label!r}; there are {known}")
-    kind = schema.field(params.label).type
+    name = params.label
+    problem = image_problem(schema, params.image) or column_problem(schema, name)
+    if problem is not None:
+        raise UserError(f"{file}: {problem}")
+    kind = schema.field(schema.get_field_index(name)).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if not (
-        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    ):
-        raise UserError(f"{file}: column {params.label!r} is {kind}; expected integers or strings")
-    return column
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    strings = any(each(kind) for each in text)
+    if not strings and not pa.types.is_integer(kind):
+        raise UserError(f"{file}: column {name!r} is {kind}; expected integers or strings")
+    return _Column(file, name, str(kind), strings, () if strings else _class_names(schema, name))
 
 
-def _class_names(file: Path, label: str) -> list[str]:
+def _class_names(schema: Any, label: str) -> tuple[str, ...]:
     """Return the ClassLabel names of the Hugging-Face metadata, empty where there are none."""
-    with _open(file) as opened:
-        metadata = opened.schema_arrow.metadata or {}
+    metadata = schema.metadata or {}
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        names = features[label]["names"]
+        return tuple(map(str, features[label]["names"]))
     except (ValueError, KeyError, TypeError):
-        return []
-    # ImageNet has two cranes, a bird and a machine: the later one carries its number.
-    return [f"{n} ({i})" if n in names[:i] else str(n) for i, n in enumerate(names)]
+        return ()
 
 
-def _values(files: list[tuple[Path, Any]], label: str) -> list[Any]:
-    """Return the distinct labels of all files in ascending order."""
-    found = {value for file, _ in files for value in _column_values(file, label)}
-    return sorted(value for value in found if value is not None)
+def _refuse_mixture(column: _Column, first: _Column, label: str) -> None:
+    """Refuse two files whose labels cannot be told to mean the same."""
+    if (column.strings, not column.names) != (first.strings, not first.names):
+        raise UserError(
+            f"{column.file}: column {label!r} holds {column.kind}, that of {first.file} "
+            f"{first.kind}; write all files alike"
+        )
+    repeats = any(len(set(each.names)) < len(each.names) for each in (column, first))
+    if repeats and column.names != first.names:
+        raise UserError(
+            f"{column.file}: the classes of column {label!r} are in another order than in "
+            f"{first.file} and two have one name; give each a name of its own"
+        )
 
 
-def _column_values(file: Path, name: str) -> Iterator[Any]:
-    with _open(file) as opened:
-        try:
-            for batch in opened.iter_batches(_BATCH, columns=[name]):
-                yield from batch.column(0).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
+def _classes(columns: list[_Column]) -> tuple[tuple[str, ...], list[dict[Any, int]]]:
+    """Return the classes of all files, and for each file which class a value of it is."""
+    if columns[0].names:
+        own = [_told_apart(column.names) for column in columns]
+        classes = tuple(dict.fromkeys(name for names in own for name in names))
+        index = {name: place for place, name in enumerate(classes)}
+        return classes, [{n: index[name] for n, name in enumerate(names)} for names in own]
+    found = {value for column in columns for value in column.values()}
+    values = sorted(value for value in found if value is not None)
+    known = {value: place for place, value in enumerate(values)}
+    return tuple(map(str, values)), [known] * len(columns)
+
+
+def _told_apart(names: tuple[str, ...]) -> list[str]:
+    """Number a name that came before: ImageNet has two cranes, a bird and a machine."""
+    return [f"{name} ({i})" if name in names[:i] else name for i, name in enumerate(names)]

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edgepress.data.image_column import image_column
+from edgepress.data.image_column import image_problem
 from edgepress.data.listing import Entry
 from edgepress.data.picture import UnusableError
 from edgepress.data.tar_samples import samples
@@ -76,11 +76,14 @@ class ImageShard:
                 yield Entry.of_file(self.path / name, self.path, -1)
 
     def column(self, name: str) -> str | None:
-        """Return the dotted path of the encoded bytes in a Parquet shard, None for others."""
+        """Return `name` where it is a Parquet shard's column of images, None for others."""
         if self.container != "parquet":
             return None
         with _open(self.path) as file:
-            return image_column(file.schema_arrow, name, self.path)
+            problem = image_problem(file.schema_arrow, name)
+        if problem is not None:
+            raise UserError(f"{self.path}: {problem}")
+        return name
 
     def _samples(self) -> Iterator[Entry]:
         for sample in samples(self.path):

@@ -22,8 +22,7 @@ def rows(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     struct = pa.StructArray.from_arrays([plain, pa.nulls(1000, pa.string())], ["bytes", "path"])
     column = plain if request.param == "plain" else struct
     pq.write_table(pa.table({"image": column}), tmp_path / "a.parquet", row_group_size=300)
-    name = "image" if request.param == "plain" else "image.bytes"
-    return Storage("parquet", tmp_path, name)
+    return Storage("parquet", tmp_path, "image")
 
 
 def test_rows_are_read_in_any_order(rows: Storage) -> None:
@@ -48,9 +47,41 @@ def test_null_structs_are_unusable(tmp_path: Path) -> None:
     kind = pa.struct([("bytes", pa.binary())])
     table = pa.table({"image": pa.array([{"bytes": b"x"}, None], kind)})
     pq.write_table(table, tmp_path / "a.parquet")
-    storage = Storage("parquet", tmp_path, "image.bytes")
+    storage = Storage("parquet", tmp_path, "image")
     with pytest.raises(UnusableError, match="empty"):
         storage.read("a.parquet", 1, None, None)
+
+
+@pytest.mark.parametrize("name", ["photo.bytes", "photo", "a.b.c", "bytes", "."])
+@pytest.mark.parametrize("inner", [False, True])
+def test_column_is_read_by_its_exact_name_when_names_hold_dots(
+    name: str, inner: bool, tmp_path: Path
+) -> None:
+    plain = pa.array([b"wanted", b"too"], pa.large_binary())
+    wanted = pa.StructArray.from_arrays([plain], ["bytes"]) if inner else plain
+    others = {f"{name}.bytes": pa.array([b"another"] * 2), f"{name}.more": [1, 2]}
+    pq.write_table(pa.table({**others, name: wanted}), tmp_path / "a.parquet")
+    storage = Storage("parquet", tmp_path, name)
+    assert [storage.read("a.parquet", row, None, None) for row in (0, 1)] == [b"wanted", b"too"]
+
+
+def test_each_file_says_what_its_column_is(tmp_path: Path) -> None:
+    plain = pa.array([b"plain"])
+    struct = pa.StructArray.from_arrays([pa.array([b"struct"])], ["bytes"])
+    numbers = pa.StructArray.from_arrays([pa.array([7])], ["bytes"])
+    for name, column in (("a", plain), ("b", struct), ("c", numbers)):
+        pq.write_table(pa.table({"image": column}), tmp_path / f"{name}.parquet")
+    storage = Storage("parquet", tmp_path, "image")
+    assert storage.read("a.parquet", 0, None, None) == b"plain"
+    assert storage.read("b.parquet", 0, None, None) == b"struct"
+    with pytest.raises(UnusableError, match="cannot be read: column 'image' is struct<bytes: int"):
+        storage.read("c.parquet", 0, None, None)
+
+
+def test_column_that_is_not_there_is_unusable(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"photo": [b"x"]}), tmp_path / "a.parquet")
+    with pytest.raises(UnusableError, match="has no column 'image'; there are photo"):
+        Storage("parquet", tmp_path, "image").read("a.parquet", 0, None, None)
 
 
 def test_files_change_between_reads(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from edgepress.data.ingestion import Rules
 from edgepress.data.listing import Listing
 from edgepress.data.sources.parquet import Params, ingest
 from edgepress.data.splits import Fractions
+from edgepress.data.storage import Storage
 from edgepress.errors import UserError
 from tests.classified import classified
 
@@ -39,7 +40,7 @@ def listed(path: Path, image: str = "image", label: str = "label") -> Listing:
 def test_hugging_face_names_are_the_classes(tmp_path: Path) -> None:
     listing = listed(write(tmp_path / "a.parquet", [1, 0, 1, 1], names=["cat", "dog"]))
     assert listing.classes == ("cat", "dog")
-    assert listing.column == "image.bytes"
+    assert listing.column == "image"
     found = [(e.id, e.label, e.row, e.split) for e in listing.entries()]
     assert found[:2] == [("a.parquet:0", 1, 0, None), ("a.parquet:1", 0, 1, None)]
 
@@ -146,9 +147,87 @@ def test_split_names_for_some_files_only_are_refused(tmp_path: Path) -> None:
         listed(tmp_path)
 
 
-def test_files_with_different_image_columns_are_refused(tmp_path: Path) -> None:
+def test_files_with_different_image_columns_are_read_each_as_it_is(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", [0, 1])
     table = pa.table({"image": pa.array([b"x", b"y"], pa.binary()), "label": [0, 1]})
     pq.write_table(table, tmp_path / "b.parquet")
-    with pytest.raises(UserError, match=r"b.parquet: column 'image' differs"):
+    listing = listed(tmp_path)
+    storage = Storage("parquet", Path(), listing.column)
+    read = [storage.read(e.path, e.row, None, None) for e in listing.entries()]
+    assert read == [b"a 0", b"a 1", b"x", b"y"]
+
+
+def meanings(listing: Listing) -> list[str | None]:
+    return [None if e.label is None else listing.classes[e.label] for e in listing.entries()]
+
+
+def test_label_means_what_its_own_file_says_when_files_number_classes_differently(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "test.parquet", [0, 1, 2], names=["owl", "fox", "elk"])
+    write(tmp_path / "train.parquet", [0, 1, 2, 3], names=["elk", "owl", "fox"])
+    listing = listed(tmp_path)
+    assert listing.classes == ("owl", "fox", "elk")
+    assert meanings(listing) == ["owl", "fox", "elk", "elk", "owl", "fox", None]
+
+
+def test_classes_of_all_files_are_known_when_some_files_name_more(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [0, 1], names=["owl", "fox"])
+    write(tmp_path / "b.parquet", [0, 1], names=["ant", "owl"])
+    listing = listed(tmp_path)
+    assert listing.classes == ("owl", "fox", "ant")
+    assert meanings(listing) == ["owl", "fox", "ant", "owl"]
+
+
+def test_two_classes_of_one_name_are_refused_when_files_number_them_differently(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "a.parquet", [0, 1, 2], names=["crane", "dog", "crane"])
+    write(tmp_path / "b.parquet", [0, 1, 2], names=["crane", "dog", "crane"])
+    assert listed(tmp_path).classes == ("crane", "dog", "crane (2)")
+    write(tmp_path / "b.parquet", [0, 1, 2], names=["crane", "crane", "dog"])
+    with pytest.raises(UserError, match=r"b.parquet: .*another order than in .*a.parquet"):
         listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"labels": [0, 1]}, {"labels": ["owl", "fox"]}),
+        ({"labels": ["owl", "fox"]}, {"labels": [0, 1]}),
+        ({"labels": ["owl", "fox"]}, {"labels": [0, 1], "names": ["owl", "fox"]}),
+        ({"labels": [0, 1], "names": ["owl", "fox"]}, {"labels": [0, 1]}),
+    ],
+)
+def test_labels_of_another_kind_are_refused_with_both_files_named(
+    first: dict[str, Any], second: dict[str, Any], tmp_path: Path
+) -> None:
+    write(tmp_path / "a.parquet", **first)
+    write(tmp_path / "b.parquet", **second)
+    with pytest.raises(UserError, match=r"b.parquet: column 'label' holds .*, that of .*a.parquet"):
+        listed(tmp_path)
+
+
+def test_numbers_and_strings_are_alike_whatever_their_width(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", pa.array([7, 3], pa.int8()))
+    write(tmp_path / "b.parquet", pa.array([3, 9], pa.uint64()))
+    assert meanings(listed(tmp_path)) == ["7", "3", "3", "9"]
+    write(tmp_path / "a.parquet", pa.array(["x", "y"], pa.large_string()))
+    write(tmp_path / "b.parquet", pa.array(["y", "x"]).dictionary_encode())
+    assert meanings(listed(tmp_path)) == ["x", "y", "y", "x"]
+
+
+def test_label_is_read_by_its_exact_name_when_names_hold_dots(tmp_path: Path) -> None:
+    columns = {"label.name": ["dog", "cat"], "label.name.long": ["a dog", "a cat"]}
+    path = write(tmp_path / "a.parquet", [0, 1], **columns)
+    assert meanings(listed(path, label="label.name")) == ["dog", "cat"]
+    assert meanings(listed(path)) == ["0", "1"]
+
+
+@pytest.mark.parametrize(("image", "label"), [("image", "twice"), ("twice", "label")])
+def test_column_named_twice_is_refused(image: str, label: str, tmp_path: Path) -> None:
+    columns = [pa.array([b"x"]), pa.array([0]), pa.array([1]), pa.array([2])]
+    table = pa.Table.from_arrays(columns, names=["image", "label", "twice", "twice"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="a.parquet: has 2 columns 'twice'; rename all but one"):
+        listed(tmp_path, image, label)
