@@ -21,6 +21,7 @@ from edgepress.errors import UserError
 from edgepress.methods import Method, module, names, resolve
 from edgepress.records.selection import Selection
 from edgepress.report.selection_tally import Labels, refuse_strangers
+from edgepress.vectors import npy
 from edgepress.vectors.shards import Shards
 from edgepress.workers.local import Engine, Local
 
@@ -146,10 +147,7 @@ def _value(text: str) -> Any:
 
 def _labels(path: Path) -> Labels:
     """Read a class number per row, of any size, as the numbers there are and a code for each."""
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); save an integer array") from None
+    labels = npy.array(path)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise UserError(f"{path}: expected whole numbers of 0 or more, one per row")
     names = np.unique(labels)

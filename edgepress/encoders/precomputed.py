@@ -14,6 +14,7 @@ from edgepress.data.images import ImageSet
 from edgepress.encoders.request import Request
 from edgepress.errors import UserError
 from edgepress.params import Config
+from edgepress.vectors import npy
 
 _BATCH = 8192
 
@@ -57,13 +58,14 @@ def fit(request: Request, *, params: Params) -> Lookup:
 
 
 def _read(embeddings: Path, ids: Path) -> tuple[npt.NDArray[np.floating], list[str]]:
+    matrix = npy.array(embeddings)
     try:
-        matrix = np.load(embeddings, mmap_mode="r", allow_pickle=False)
         names = ids.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: file not found; see embed in params.yaml") from None
-    except ValueError as error:
-        raise UserError(f"{embeddings}: not an .npy matrix: {error}") from None
+    except (OSError, ValueError) as error:
+        clause = getattr(error, "strerror", None) or "not UTF-8"
+        raise UserError(f"{ids}: cannot be read: {clause}; write an id per line") from None
     if matrix.ndim != 2 or matrix.dtype not in (np.float16, np.float32):
         raise UserError(
             f"{embeddings}: expected float16 or float32 [N, D], "

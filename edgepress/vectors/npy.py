@@ -14,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.errors import UserError
+from edgepress.vectors.cursor import DAMAGE, reason
+
+_NO_HEADER = (SyntaxError, tokenize.TokenError, TypeError, OverflowError)
+"""What NumPy raises beside ValueError on a header that is none."""
 
 
 def header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -30,11 +34,29 @@ def header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]
         raise UserError(f"{path}: .npy version {version} is unknown; write it with numpy.save")
     try:
         shape, fortran, dtype = read(file)
-    except (SyntaxError, tokenize.TokenError, TypeError):
+    except _NO_HEADER:
         raise ValueError("the .npy header is not one") from None
     if fortran and len(shape) > 1 and min(shape) > 1:
         raise UserError(f"{path}: columns come first; save numpy.ascontiguousarray of it")
     return shape, dtype
+
+
+def array(path: Path) -> npt.NDArray[Any]:
+    """Map the one array of a .npy file, of any shape and type but objects, read-only.
+
+    What is missing, no .npy, cut off or of objects, which only pickle could read, is a UserError.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: {'not a file' if path.exists() else 'file not found'}; name one")
+    try:
+        with path.open("rb") as file:
+            if file.read(2) == b"PK":
+                raise UserError(f"{path}: not an .npy but an .npz; save its array by numpy.save")
+        return np.lib.format.open_memmap(path, mode="r")
+    except (*DAMAGE, *_NO_HEADER) as error:
+        raise UserError(
+            f"{path}: not an .npy ({reason(error)}); save the array by numpy.save"
+        ) from None
 
 
 def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -86,7 +86,8 @@ def test_report_is_one_page_without_links(files: Path) -> None:
         (["--keep", "0.3", "--method", "random", "--floor", "2"], "--floor: random has no such"),
         (["--keep", "0.01", "--floor", "5"], "below the floors"),
         (["--keep", "0.3", "--class-floor", "5"], "class_floor: the rows have no class labels"),
-        (["--keep", "0.3", "--labels", "none.npy"], "none.npy: cannot be read"),
+        (["--keep", "0.3", "--labels", "none.npy"], "none.npy: file not found"),
+        (["--keep", "0.3", "--labels", "emb"], "emb: not a file"),
         (["--keep", "0.3", "--labels", "emb/embeddings.npy"], "expected whole numbers"),
         (["--keep", "0.3", "--address", "x:1"], "--address: only --engine ray"),
         (

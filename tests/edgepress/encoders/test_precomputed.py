@@ -57,10 +57,36 @@ def test_encoding_is_refused_when_the_file_is_not_a_matrix(
     manifest: Path, files: tuple[Path, Path]
 ) -> None:
     files[0].write_bytes(b"nothing")
-    with pytest.raises(UserError, match="not an .npy matrix"):
+    with pytest.raises(UserError, match="e.npy: not an .npy"):
         _encode(manifest, *files)
 
 
 def test_encoding_is_refused_when_the_file_is_missing(manifest: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file not found"):
         _encode(manifest, tmp_path / "no.npy", tmp_path / "no.txt")
+
+
+@pytest.mark.parametrize("broken", ["npz", "empty", "folder"])
+def test_encoding_is_refused_when_the_embeddings_are_no_npy(
+    broken: str, manifest: Path, files: tuple[Path, Path]
+) -> None:
+    files[0].unlink()
+    if broken == "npz":
+        with files[0].open("wb") as file:
+            np.savez(file, np.zeros((3, 3), np.float32))
+    elif broken == "empty":
+        files[0].touch()
+    else:
+        files[0].mkdir()
+    with pytest.raises(UserError, match=r"e.npy: not an? (\.npy|file)"):
+        _encode(manifest, *files)
+
+
+@pytest.mark.parametrize(("data", "clause"), [(b"caf\xe9\n", "not UTF-8"), (None, "directory")])
+def test_encoding_is_refused_when_the_ids_are_no_text(
+    data: bytes | None, clause: str, manifest: Path, files: tuple[Path, Path]
+) -> None:
+    files[1].unlink()
+    files[1].mkdir() if data is None else files[1].write_bytes(data)
+    with pytest.raises(UserError, match=rf"ids.txt: cannot be read: .*{clause}"):
+        _encode(manifest, *files)

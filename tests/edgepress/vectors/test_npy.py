@@ -87,3 +87,55 @@ def test_open_refuses_when_a_compressed_npz_holds_fewer_rows_than_its_header_say
         archive.writestr("embeddings.npy", buffer.getvalue()[:-40])
     with pytest.raises(UserError, match=r"a.npz: row 2998: truncated, 40 bytes are missing"):
         Shards.open([tmp_path / "a.npz"])
+
+
+def _saved(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def _zipped(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "values", [X, np.arange(5), np.array(3.5), np.zeros((0, 4)), np.array(["a", "bc"])]
+)
+def test_array_is_mapped_whatever_its_shape_and_type(values: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", values)
+    found = npy.array(tmp_path / "a.npy")
+    assert found.dtype == values.dtype
+    np.testing.assert_array_equal(found, values)
+
+
+WHOLE = _saved(np.arange(9))
+NO_ARRAYS = {
+    "empty": b"",
+    "text": b"0.1 0.2 0.3",
+    "npz": _zipped(np.arange(9)),
+    "empty npz": b"PK\5\6" + bytes(18),
+    "pickle": b"\x80\x04K\x01.",
+    "objects": _saved(np.array([{}, "a"], object)),
+    "cut off in the header": WHOLE[:50],
+    "cut off in the data": WHOLE[:-1],
+    "header that is none": WHOLE.replace(b"{'descr'", b"(((((((("),
+    "later version": WHOLE[:6] + b"\x09" + WHOLE[7:],
+    "more rows than data": WHOLE.replace(b"(9,), }             ", b"(999999999999999,), }"),
+}
+
+
+@pytest.mark.parametrize("data", NO_ARRAYS.values(), ids=NO_ARRAYS)
+def test_array_is_refused_in_one_line_when_it_is_no_npy(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(UserError, match=r"a.npy: not an .npy .*save (the|its) array by numpy.save"):
+        npy.array(tmp_path / "a.npy")
+
+
+def test_array_is_refused_when_there_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gone.npy: file not found"):
+        npy.array(tmp_path / "gone.npy")
+    with pytest.raises(UserError, match="not a file"):
+        npy.array(tmp_path)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgepress.errors import UserError
+from edgepress.vectors import ids
 from edgepress.vectors.shards import Shards
 
 
@@ -46,3 +47,20 @@ def test_read_names_the_row_of_the_file_when_it_lies_in_a_later_run(
     assert shards.read(0, 20)[:, 0].tolist() == list(range(20))
     with pytest.raises(UserError, match=rf"a.parquet: row 31: {clause}"):
         shards.read(30, 35)
+
+
+def test_vectors_and_ids_are_read_by_exact_name_when_other_names_go_on_after_a_dot(
+    tmp_path: Path,
+) -> None:
+    table = pa.table(
+        {
+            "embedding.model": ["a", "b"],
+            "id.long": [1.5, 2.5],
+            "embedding": pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32())),
+            "id": ["x", "y"],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    shards = Shards.open([tmp_path / "a.parquet"])
+    assert shards.read(0, 2).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert [names.to_pylist() for _, names in ids.stream(shards)] == [["x", "y"]]
