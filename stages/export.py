@@ -14,8 +14,8 @@ from pathlib import Path
 
 from edgepress.bundles import bundle
 from edgepress.errors import UserError
-from edgepress.export.calibration import CalibrationImages
-from edgepress.export.job import ExportJob, NotExportedError, converting
+from edgepress.export.calibration_images import CalibrationImages
+from edgepress.export.export_job import ExportJob, NotExportedError, converting
 from edgepress.export.trial import run_once
 from edgepress.methods import Method, exporter_of, resolve
 from edgepress.records.exported import Exported

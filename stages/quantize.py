@@ -13,7 +13,7 @@ from edgepress.bundles.network import named
 from edgepress.data.images import ImageSet
 from edgepress.methods import Method
 from edgepress.progress import Progress, counted
-from edgepress.quantization.job import Quantization, QuantizeJob
+from edgepress.quantization.quantize_job import Quantization, QuantizeJob
 from edgepress.records.bundle import Bundle
 from edgepress.records.inputs import InputSpec
 from edgepress.records.quantized import BUNDLE, CALIBRATION, REFERENCE, Quantized

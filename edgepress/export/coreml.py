@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from edgepress.errors import UserError
-from edgepress.export.job import ExportJob, NotExportedError, Written, finish, ports, versions
+from edgepress.export.export_job import (
+    ExportJob,
+    NotExportedError,
+    Written,
+    finish,
+    ports,
+    versions,
+)
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.coreml import library

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgepress.export.calibration import CalibrationImages
-from edgepress.export.job import ExportJob
+from edgepress.export.calibration_images import CalibrationImages
+from edgepress.export.export_job import ExportJob
 
 _WEIGHTED = ["Conv", "Gemm", "MatMul"]
 

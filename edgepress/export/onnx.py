@@ -13,8 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.export.graph import Scheme, write_graph
-from edgepress.export.job import ExportJob, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.export.graph import trace
-from edgepress.export.job import ExportJob, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.openvino import library

@@ -6,8 +6,15 @@ import json
 from typing import Literal
 
 from edgepress.export import rtx
+from edgepress.export.export_job import (
+    ExportJob,
+    NotExportedError,
+    Written,
+    finish,
+    ports,
+    versions,
+)
 from edgepress.export.graph import write_graph
-from edgepress.export.job import ExportJob, NotExportedError, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.records.record import sha256_file

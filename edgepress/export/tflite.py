@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgepress.export.calibration import CalibrationImages
-from edgepress.export.job import ExportJob, Written, finish, ports, versions
+from edgepress.export.calibration_images import CalibrationImages
+from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.quiet import quiet

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from edgepress import methods
-from edgepress.export.job import NotExportedError
+from edgepress.export.export_job import NotExportedError
 from edgepress.params import validate
 from edgepress.records.exported import Exported
 from edgepress.runtimes.session import NotHere, Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgepress.params import Config
-from edgepress.quantization.job import Quantization, QuantizeJob
+from edgepress.quantization.quantize_job import Quantization, QuantizeJob
 from edgepress.records.quantized import Recipe
 
 

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from edgepress.params import Config
-from edgepress.quantization.calibration import collect
-from edgepress.quantization.job import Quantization, QuantizeJob
+from edgepress.quantization.calibration_set import collect
+from edgepress.quantization.quantize_job import Quantization, QuantizeJob
 from edgepress.records.quantized import Recipe
 
 

@@ -56,7 +56,7 @@ def test_method_clips_a_copy_when_called_as_the_stage_does(
 
     from edgepress.data.images import ImageSet
     from edgepress.data.ingestion import Rules
-    from edgepress.quantization.job import QuantizeJob
+    from edgepress.quantization.quantize_job import QuantizeJob
     from edgepress.records.bundle import Bundle
     from edgepress.records.inputs import InputSpec
 

@@ -14,8 +14,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from edgepress.data.preprocess import normalise
-from edgepress.export.calibration import CalibrationImages
-from edgepress.export.job import ExportJob
+from edgepress.export.calibration_images import CalibrationImages
+from edgepress.export.export_job import ExportJob
 from edgepress.methods import resolve
 from edgepress.records.bundle import Bundle
 from edgepress.records.exported import Exported

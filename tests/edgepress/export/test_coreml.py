@@ -14,7 +14,7 @@ from edgepress.data.preprocess import normalise
 from edgepress.errors import UserError
 from edgepress.export.coreml import Params
 from edgepress.export.coreml import export as write
-from edgepress.export.job import NotExportedError
+from edgepress.export.export_job import NotExportedError
 from edgepress.runtimes.mil.program import read_program
 
 OPTIONS = {"method": "coreml", "minimum_deployment_target": "iOS17"}

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from edgepress.export.calibration import CalibrationImages
+from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.onnx import Params
 from edgepress.export.onnx import export as write
 from edgepress.params import validate

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepress.export.calibration import CalibrationImages
+from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.tflite import Params
 from edgepress.export.tflite import export as write
 

@@ -9,7 +9,7 @@ from edgepress.data.images import ImageSet
 from edgepress.data.ingestion import Rules
 from edgepress.data.splits import Fractions
 from edgepress.methods import resolve
-from edgepress.quantization.job import QuantizeJob
+from edgepress.quantization.quantize_job import QuantizeJob
 from edgepress.records.bundle import Bundle
 from edgepress.records.inputs import InputSpec
 from tests.classified import classified

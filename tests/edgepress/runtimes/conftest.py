@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from edgepress.export.calibration import CalibrationImages
-from edgepress.export.job import ExportJob
+from edgepress.export.calibration_images import CalibrationImages
+from edgepress.export.export_job import ExportJob
 from edgepress.methods import resolve
 from edgepress.records.bundle import Bundle
 from edgepress.records.exported import Exported, ExportedFile

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgepress.errors import UserError
-from edgepress.export.calibration import CalibrationImages
-from edgepress.export.job import (
+from edgepress.export.calibration_images import CalibrationImages
+from edgepress.export.export_job import (
     ExportJob,
     NotExportedError,
     Written,

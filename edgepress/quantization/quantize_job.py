@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgepress.data.images import ImageSet
-from edgepress.quantization.calibration import CalibrationSet
+from edgepress.quantization.calibration_set import CalibrationSet
 from edgepress.records.bundle import Bundle, Step
 from edgepress.records.quantized import Recipe
 

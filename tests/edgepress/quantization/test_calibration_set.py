@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
-from edgepress.export.calibration import CalibrationImages
-from edgepress.quantization.calibration import choose, collect
+from edgepress.export.calibration_images import CalibrationImages
+from edgepress.quantization.calibration_set import choose, collect
 from edgepress.records.calibration import IMAGES
 from edgepress.records.inputs import InputSpec
 from edgepress.records.record import sha256_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepress.errors import UserError
-from edgepress.export.calibration import CalibrationImages
+from edgepress.export.calibration_images import CalibrationImages
 from edgepress.records.bundle import Bundle
 from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.quantized import Quantized
