@@ -23,6 +23,7 @@ from edgepress.export.export_job import (
     ports,
     versions,
 )
+from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.coreml import library
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = "model.mlpackage"
 _CALIBRATION_BATCH: Final = 16
+_HOLDS: Final = Toolchain("Core ML", weight_zero_points=True)
 
 
 class Params(Config):
@@ -46,7 +48,7 @@ class Params(Config):
 
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.mlpackage, inputs and outputs under their own names."""
-    if job.int8 and params.minimum_deployment_target in ("iOS15", "iOS16"):
+    if (job.int8 or job.mixed) and params.minimum_deployment_target in ("iOS15", "iOS16"):
         raise UserError(
             f"target {job.target}: int8 needs coreml.minimum_deployment_target iOS17 or later, "
             f"got {params.minimum_deployment_target}"
@@ -54,7 +56,8 @@ def export(job: ExportJob, *, params: Params) -> Exported:
     coremltools = library()
     with quiet("coremltools"):
         _take_numbers_out_of_arrays()
-        package = _convert(coremltools, job, params)
+        graph, notes = _graph(job)
+        package = _convert(coremltools, job, params, graph)
         package.save(str(job.out / _PACKAGE))
     _make_reproducible(job.out / _PACKAGE, coremltools)
     written = Written(
@@ -63,23 +66,21 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         inputs=ports(job.inputs),
         outputs=ports(job.outputs),
         tools=versions("torch", "coremltools"),
-        notes=_notes(job),
+        notes=notes,
     )
     return finish(job, written)
 
 
-def _convert(coremltools: Any, job: ExportJob, params: Params) -> Any:
+def _convert(coremltools: Any, job: ExportJob, params: Params, graph: Any) -> Any:
     import numpy as np
-    import torch
 
-    model = _quantize(job) if job.int8 else job.model
     precision = coremltools.precision
     passes = coremltools.PassPipeline.DEFAULT
     # This pass joins quantized tensors around a reshape without comparing their scales: a network
     # that flattens after pooling answered with a cosine of -0.85.
     passes.remove_passes({"common::int_op_canonicalization"})
     return coremltools.convert(
-        torch.jit.trace(model, job.zeros()),  # type: ignore[no-untyped-call]
+        graph,
         inputs=[
             coremltools.TensorType(spec.name, shape=spec.shape, dtype=np.dtype(spec.dtype).type)
             for spec in job.inputs
@@ -93,6 +94,23 @@ def _convert(coremltools: Any, job: ExportJob, params: Params) -> Any:
         compute_precision=precision.FLOAT16 if job.int8 else precision.FLOAT32,
         pass_pipeline=passes,
         skip_model_load=True,
+    )
+
+
+def _graph(job: ExportJob) -> tuple[Any, tuple[str, ...]]:
+    """Return what coremltools reads, a TorchScript trace or a torch.export program, and notes."""
+    import torch
+
+    if not job.mixed:
+        model = _quantize(job) if job.int8 else job.model
+        return torch.jit.trace(model, job.zeros()), _notes(job)  # type: ignore[no-untyped-call]
+    from edgepress.export.given_scales import honoured
+
+    held = honoured(job, _HOLDS)
+    program = torch.export.export(held.module, job.zeros(), strict=False)
+    return program.run_decompositions({}), (
+        *held.notes,
+        "float32 but for what the recipe quantizes: Core ML runs it on CPU and GPU",
     )
 
 

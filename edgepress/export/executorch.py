@@ -14,6 +14,7 @@ import numpy as np
 
 from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
+from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.quiet import quiet
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = "model.pte"
 _CALIBRATION_BATCH: Final = 16
+_HOLDS: Final = Toolchain("ExecuTorch", weights_alone=False, floats_between=False)
 
 
 class Params(Config):
@@ -34,8 +36,15 @@ class Params(Config):
 
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.pte: `forward` takes and gives tensors in order."""
+    notes: tuple[str, ...] = ()
+    model = job.model
     with quiet("executorch"):
-        edge = _lower(job)
+        if job.mixed:
+            from edgepress.export.given_scales import honoured
+
+            graph = honoured(job, _HOLDS)
+            model, notes = graph.module, graph.notes
+        edge = _lower(job, model)
         (job.out / _FILE).write_bytes(edge.to_executorch().buffer)
     written = Written(
         format="executorch",
@@ -43,18 +52,17 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         inputs=ports(job.inputs, [str(i) for i in range(len(job.inputs))]),
         outputs=ports(job.outputs, [str(i) for i in range(len(job.outputs))]),
         tools=versions("torch", "executorch", "torchao"),
-        notes=_notes(edge.exported_program()),
+        notes=(*notes, *_notes(edge.exported_program())),
     )
     return finish(job, written)
 
 
-def _lower(job: ExportJob) -> Any:
+def _lower(job: ExportJob, model: torch.nn.Module) -> Any:
     """Return the network as an EdgeProgramManager with XNNPACK's parts cut out."""
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    model = job.model
     if job.int8:
         model = _quantize(model, job.calibration_images(), job.quantized.recipe.per_channel)
     program = torch.export.export(model, job.zeros(), strict=False)

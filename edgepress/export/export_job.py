@@ -65,16 +65,15 @@ class ExportJob:
 
     @property
     def int8(self) -> bool:
-        """True for int8 weights and activations, False for float; a mixture is a UserError."""
+        """Whether weights and activations are int8 throughout, in the toolchain's own way."""
         recipe = self.quantized.recipe
-        if recipe.weights != recipe.activations or recipe.tensors:
-            told = f"{len(recipe.tensors)} tensors of their own" if recipe.tensors else "a mixture"
-            raise UserError(
-                f"target {self.target}: weights {recipe.weights} with activations "
-                f"{recipe.activations} ({told}) is not what this exporter writes; choose another "
-                "method of quantization for this target"
-            )
-        return recipe.weights == "int8"
+        return not self.mixed and recipe.weights == "int8"
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the recipe speaks of single tensors, or of weights or activations alone."""
+        recipe = self.quantized.recipe
+        return bool(recipe.tensors) or recipe.weights != recipe.activations
 
     def zeros(self) -> tuple[Tensor, ...]:
         """Return empty inputs in order."""

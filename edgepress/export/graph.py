@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob
+from edgepress.export.narrow_onnx import narrow
+from edgepress.export.toolchain import Toolchain
 
 _WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
@@ -36,13 +38,15 @@ class Scheme:
     """Biases as int32 with the scale of input times weight, rather than float."""
     only_weighted_inputs: bool
     """Q/DQ before layers with weights and nowhere else, rather than around every layer."""
+    holds: Toolchain
+    """What of a recipe for single tensors the file's reader takes."""
 
 
 def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
-    """Write the job's network to `path`: float32, or with Q/DQ nodes where its recipe is int8."""
+    """Write the job's network to `path`: float32, or with Q/DQ nodes as its recipe has them."""
     import onnx
 
-    model = trace(job, opset)
+    model = trace(job, opset, scheme.holds)
     if job.int8:
         per_channel = job.quantized.recipe.per_channel
         model = quantize(model, job.calibration_images(), scheme, per_channel)
@@ -50,12 +54,17 @@ def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def trace(job: ExportJob, opset: int) -> Any:
-    """Return the float network as an onnx.ModelProto: static batch of 1, tensors by name."""
+def trace(job: ExportJob, opset: int, holds: Toolchain) -> Any:
+    """Return the network as an onnx.ModelProto: static batch of 1, tensors by name.
+
+    It is float, but where the recipe speaks of single tensors: their Q/DQ nodes are in it.
+    """
     import torch
 
+    from edgepress.export.given_scales import honoured
+
     program = torch.onnx.export(
-        job.model,
+        honoured(job, holds).module if job.mixed else job.model,
         job.zeros(),
         input_names=[spec.name for spec in job.inputs],
         output_names=[spec.name for spec in job.outputs],
@@ -67,6 +76,8 @@ def trace(job: ExportJob, opset: int) -> Any:
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
+    if job.mixed:
+        narrow(model, opset)
     _strip(model)
     return model
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.export.graph import Scheme, write_graph
+from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 
@@ -25,6 +26,13 @@ _ANY_CPU = Scheme(
     reduce_range=True,
     int32_bias=True,
     only_weighted_inputs=False,
+    holds=Toolchain(
+        "ONNX",
+        weight_bits=(4, 8, 16, 32),
+        activation_bits=(8, 16, 32),
+        weight_zero_points=True,
+        activation_axes=True,
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.export.graph import trace
+from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.openvino import library
@@ -20,6 +21,10 @@ from edgepress.runtimes.quiet import quiet
 
 _FILE = "model.xml"
 _OPSET = 18
+_OPSET_WITH_INT4 = 21
+_HOLDS = Toolchain(
+    "OpenVINO", activation_bits=(8, 16, 32), weight_bits=(4, 8, 16, 32), weight_zero_points=True
+)
 
 
 class Params(Config):
@@ -52,7 +57,8 @@ def export(job: ExportJob, *, params: Params) -> Exported:
 def _read(openvino: Any, job: ExportJob) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "float.onnx")
-        path.write_bytes(trace(job, _OPSET).SerializeToString())
+        opset = _OPSET_WITH_INT4 if job.mixed else _OPSET
+        path.write_bytes(trace(job, opset, _HOLDS).SerializeToString())
         return openvino.Core().read_model(path)
 
 

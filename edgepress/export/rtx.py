@@ -7,6 +7,7 @@ import importlib.util
 from typing import Any, Literal, get_args
 
 from edgepress.export.graph import Scheme
+from edgepress.export.toolchain import Toolchain
 from edgepress.runtimes.tensorrt_build import compile_engine
 
 Capability = Literal[75, 80, 86, 89, 120, 121]
@@ -20,6 +21,12 @@ TENSORRT = Scheme(
     reduce_range=False,
     int32_bias=False,
     only_weighted_inputs=True,
+    holds=Toolchain(
+        "TensorRT",
+        weight_bits=(8, 16, 32),
+        activation_bits=(8, 16, 32),
+        activation_zero_points=False,
+    ),
 )
 """What TensorRT's parser takes: no zero points, float biases, Q/DQ before layers with weights."""
 

@@ -12,18 +12,23 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
+from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
 from edgepress.runtimes.quiet import quiet
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _FILE = "model.tflite"
 _SIGNATURE = "serving_default"
+_HOLDS = Toolchain("TFLite", folds_weights=True, floats_between=False)
 
 
 class Params(Config):
@@ -36,14 +41,17 @@ class Params(Config):
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.tflite: pictures as NHWC, all of the recipe's type."""
     path = job.out / _FILE
+    notes: tuple[str, ...] = ()
     with quiet("litert_torch"), tempfile.TemporaryDirectory() as folder:
         if job.int8:
             images = job.calibration_images()
             plain = Path(folder, "float.tflite")
-            _convert(job, plain)
+            _convert(job, job.model, plain)
             _quantize(plain, path, images, job.quantized.recipe.per_channel)
+        elif job.mixed:
+            notes = _honour(job, path)
         else:
-            _convert(job, path)
+            _convert(job, job.model, path)
         inputs, outputs = _names(path)
     written = Written(
         format="tflite",
@@ -53,12 +61,13 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         tools=versions(
             "torch", "litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"
         ),
-        notes=_notes(path),
+        notes=(*notes, *_notes(path)),
     )
     return finish(job, written)
 
 
-def _convert(job: ExportJob, path: Path) -> None:
+def _convert(job: ExportJob, network: nn.Module, path: Path, static: Any = None) -> None:
+    """Write a network; `static` makes integers of the quantize and dequantize steps in it."""
     import litert_torch
     import torch
 
@@ -66,12 +75,40 @@ def _convert(job: ExportJob, path: Path) -> None:
         [place for place, spec in enumerate(specs) if spec.layout == "NCHW"]
         for specs in (job.inputs, job.outputs)
     ]
-    model = litert_torch.to_channel_last_io(job.model, args=turned[0], outputs=turned[1]).eval()
+    model = litert_torch.to_channel_last_io(network, args=turned[0], outputs=turned[1])
+    model.training = False
     sample = tuple(
         torch.from_numpy(np.zeros(port.stored_shape, port.tensor.dtype))
         for port in ports(job.inputs, channels_last=True)
     )
-    litert_torch.convert(model, sample).export(str(path))
+    litert_torch.convert(model, sample, quant_config=static).export(str(path))
+
+
+def _honour(job: ExportJob, path: Path) -> tuple[str, ...]:
+    """Write the network with its recipe for single tensors; what the file lacks is refused."""
+    from litert_torch.quantize.pt2e_quantizer import (
+        PT2EQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from litert_torch.quantize.quant_config import QuantConfig
+
+    from edgepress.export.given_scales import honoured
+
+    graph = honoured(job, _HOLDS)
+    static = QuantConfig(PT2EQuantizer().set_global(get_symmetric_quantization_config()))
+    _convert(job, graph.module, path, static)
+    graph.check(_HOLDS, _scales(path))
+    return graph.notes
+
+
+def _scales(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Yield scales and zero points of a file's tensors."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    (body,) = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0).subgraphs
+    for tensor in body.tensors:
+        if tensor.quantization is not None and tensor.quantization.scale is not None:
+            yield tensor.quantization.scale, tensor.quantization.zeroPoint
 
 
 def _quantize(plain: Path, path: Path, images: CalibrationImages, per_channel: bool) -> None:

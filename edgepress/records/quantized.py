@@ -14,7 +14,10 @@ REFERENCE = "reference"
 
 
 class TensorScale(BaseModel):
-    """How one tensor is quantized; what is None is left to the target's toolchain to calibrate."""
+    """How one tensor is quantized; what is None is left to the export to calibrate.
+
+    real = scale * (integer - zero point); integers are signed, -128 to 127 for 8 bits.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -23,15 +26,25 @@ class TensorScale(BaseModel):
     scale: tuple[float, ...] | None = Field(default=None, min_length=1)
     """One value, or one per slice along `axis`."""
     zero_point: tuple[int, ...] | None = None
-    axis: int | None = None
+    """As many; None beside a scale is 0."""
+    axis: int | None = Field(default=None, ge=0)
     """Axis of a scale per slice; None is one scale for the tensor."""
 
     @model_validator(mode="after")
     def _a_zero_point_per_scale(self) -> Self:
         if self.zero_point is not None and len(self.zero_point) != len(self.scale or ()):
             raise ValueError("as many zero points as scales, and none without a scale")
-        if self.scale is not None and min(self.scale) <= 0:
+        if self.scale is None:
+            return self
+        if min(self.scale) <= 0:
             raise ValueError("scales must be above 0")
+        if self.bits > 8:
+            raise ValueError(f"{self.bits} bits are a float's: no scale")
+        if len(self.scale) > 1 and self.axis is None:
+            raise ValueError(f"{len(self.scale)} scales need the axis they lie along")
+        half = 2 ** (self.bits - 1)
+        if not all(-half <= point < half for point in self.zero_point or ()):
+            raise ValueError(f"zero points of {self.bits} bits lie from {-half} to {half - 1}")
         return self
 
 
@@ -43,10 +56,10 @@ class Recipe(BaseModel):
     weights: Literal["float32", "int8"]
     activations: Literal["float32", "int8"]
     per_channel: bool
-    """One weight scale per output channel rather than per tensor."""
+    """One weight scale per output channel rather than per tensor, where none is given."""
     tensors: dict[str, TensorScale] = {}
-    """What differs from the above: a parameter (`backbone.conv1.weight`) or the output of a module
-    (`backbone.conv1`) -> how it is quantized."""
+    """What differs from the above: a parameter (`backbone.conv1.weight`), the output of a module
+    (`backbone.conv1`) or an input (`image`) -> how it is quantized."""
 
 
 class Quantized(Record):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from edgepress.bundles.surgery import fold
 from edgepress.data.preprocess import normalise
 from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob
@@ -20,7 +23,7 @@ from edgepress.methods import resolve
 from edgepress.records.bundle import Bundle
 from edgepress.records.exported import Exported
 from edgepress.records.inputs import InputSpec
-from edgepress.records.quantized import Quantized, Recipe
+from edgepress.records.quantized import Quantized, Recipe, TensorScale
 from edgepress.records.target import Target
 from edgepress.records.tensors import TensorSpec
 from tests.classified import network as classifier
@@ -104,6 +107,78 @@ def mixed(trained: Trained) -> Trained:
     return replace(trained, network=network, logits=logits)
 
 
+@dataclass(frozen=True)
+class Given:
+    """A network whose batch norms are folded, scales for some of its tensors, and the answers."""
+
+    network: nn.Module
+    recipe: Recipe
+    logits: npt.NDArray[np.float32]
+
+    def off(self, answers: npt.NDArray[np.float32]) -> float:
+        """Return the mean distance of logits [N, 10] from the right ones, as a share of them."""
+        return float(np.abs(answers - self.logits).mean() / np.abs(self.logits).mean())
+
+
+@pytest.fixture(scope="session")
+def given(trained: Trained) -> Given:
+    """Answers are torch's own with fake-quantized weights and activations, all else float."""
+    per_channel = tuple(0.004 + 0.001 * index for index in range(8))
+    tensors = {
+        "image": TensorScale(scale=(0.0123,), zero_point=(-40,)),
+        "backbone.conv1.weight": TensorScale(scale=per_channel, axis=0),
+        "backbone.stage1.0.conv1": TensorScale(scale=(0.061,), zero_point=(5,)),
+        "backbone.stage1.0.conv1.weight": TensorScale(scale=(0.007,)),
+        "backbone.relu": TensorScale(scale=(0.024,), zero_point=(-128,)),
+        "backbone.stage2": TensorScale(scale=(0.049,), zero_point=(-128,)),
+        "backbone": TensorScale(scale=(0.027,), zero_point=(-128,)),
+        "head.fc.weight": TensorScale(scale=(0.0062,)),
+        "head.fc": TensorScale(scale=(0.17,), zero_point=(3,)),
+    }
+    return _given(trained, tensors)
+
+
+@pytest.fixture(scope="session")
+def symmetric(trained: Trained, given: Given) -> Given:
+    """The same without zero points, as TensorRT takes them."""
+    tensors = {
+        name: TensorScale(
+            scale=tuple((2 if how.zero_point else 1) * each for each in how.scale or ()),
+            axis=how.axis,
+        )
+        for name, how in given.recipe.tensors.items()
+    }
+    return _given(trained, tensors)
+
+
+def _given(trained: Trained, tensors: dict[str, TensorScale]) -> Given:
+    network = copy.deepcopy(trained.network)
+    fold(network)
+    recipe = Recipe(weights="float32", activations="float32", per_channel=True, tensors=tensors)
+    faked = copy.deepcopy(network)
+    for name, how in tensors.items():
+        if name.endswith("weight"):
+            parameter = faked.get_parameter(name)
+            parameter.data = fake(parameter.data, how)
+        elif name != "image":
+            faked.get_submodule(name).register_forward_hook(
+                lambda _module, _inputs, output, how=how: fake(output, how)
+            )
+    with torch.inference_mode():
+        logits = faked(fake(torch.from_numpy(trained.images), tensors["image"])).numpy()
+    return Given(network, recipe, logits)
+
+
+def fake(values: Tensor, how: TensorScale) -> Tensor:
+    """Return values as torch's own fake quantization leaves them."""
+    ends = -(2 ** (how.bits - 1)), 2 ** (how.bits - 1) - 1
+    scale = torch.tensor(how.scale)
+    point = torch.tensor(how.zero_point or [0] * len(scale), dtype=torch.int32)
+    if how.axis is None:
+        return torch.fake_quantize_per_tensor_affine(values, scale, point, *ends)
+    return torch.fake_quantize_per_channel_affine(values, scale, point, how.axis, *ends)
+
+
 MakeJob = Callable[..., ExportJob]
 
 
@@ -112,11 +187,12 @@ def make_job(trained: Trained) -> MakeJob:
     def make(out: Path, target: str, **changes: object) -> ExportJob:
         out.mkdir(parents=True, exist_ok=True)
         parsed = Target.parse(target)
-        kind = "int8" if parsed.precision == "int8" else "float32"
+        kind: Any = "int8" if parsed.precision == "int8" else "float32"
+        recipe = changes.pop("recipe", None)
         quantized = Quantized(
             precision=parsed.precision,
             method="ptq" if kind == "int8" else "none",
-            recipe=Recipe(weights=kind, activations=kind, per_channel=True),
+            recipe=recipe or Recipe(weights=kind, activations=kind, per_channel=True),
             bundle_sha256="b" * 64,
             calibration_sha256="c" * 64 if kind == "int8" else None,
             reference_sha256="r" * 64,

@@ -20,6 +20,7 @@ from edgepress.export.export_job import (
 )
 from edgepress.export.trial import run_once
 from edgepress.records.exported import Exported
+from edgepress.records.quantized import TensorScale
 
 
 def end(job: ExportJob, entry: str = "model.bin", **changes: Any) -> Exported:
@@ -71,12 +72,17 @@ def test_int8_follows_the_recipe_not_the_name_of_the_precision(
     assert not make_job(tmp_path, "a-b-fp32").int8
 
 
-def test_int8_refuses_when_weights_and_activations_differ(make_job: Any, tmp_path: Path) -> None:
-    quantized = make_job(tmp_path, "a-b-int8").quantized
-    recipe = quantized.recipe.model_copy(update={"activations": "float32"})
-    job = make_job(tmp_path, "a-b-int8", quantized=quantized.model_copy(update={"recipe": recipe}))
-    with pytest.raises(UserError, match="weights int8 with activations float32"):
-        _ = job.int8
+@pytest.mark.parametrize(
+    "changes", [{"activations": "float32"}, {"tensors": {"fc.weight": TensorScale(bits=32)}}]
+)
+def test_recipe_is_mixed_when_weights_and_activations_or_single_tensors_differ(
+    make_job: Any, tmp_path: Path, changes: Any
+) -> None:
+    job = make_job(tmp_path, "a-b-int8")
+    recipe = job.quantized.recipe.model_copy(update=changes)
+    other = make_job(tmp_path, "a-b-int8", recipe=recipe)
+    assert (job.int8, job.mixed) == (True, False)
+    assert (other.int8, other.mixed) == (False, True)
 
 
 @pytest.mark.parametrize(
