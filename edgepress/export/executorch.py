@@ -37,7 +37,9 @@ class Params(Config):
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.pte: `forward` takes and gives tensors in order."""
     notes: tuple[str, ...] = ()
-    model = job.model
+    from edgepress.export.bounded import Bounded
+
+    model: torch.nn.Module = Bounded(job.model)
     with quiet("executorch"):
         if job.mixed:
             from edgepress.export.given_scales import honoured
@@ -82,7 +84,7 @@ def _quantize(
 
     sample = torch.from_numpy(np.repeat(next(iter(images)), 2, axis=0))
     items = {0: torch.export.Dim.AUTO}
-    program = torch.export.export(model, (sample,), dynamic_shapes=(items,), strict=False)
+    program = torch.export.export(model, (sample,), dynamic_shapes=((items,),), strict=False)
     scheme = get_symmetric_quantization_config(is_per_channel=per_channel)
     prepared = prepare_pt2e(program.module(), XNNPACKQuantizer().set_global(scheme))
     with torch.no_grad():

@@ -38,7 +38,10 @@ def converting(tool: str) -> Iterator[None]:
     except (UserError, NotExportedError):
         raise
     except Exception as error:  # Converters raise nearly anything on what they cannot follow.
-        raise NotExportedError(f"{tool}: {type(error).__name__}: {error}") from error
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise NotExportedError(f"{tool}: {type(cause).__name__}: {cause}") from error
 
 
 @dataclass(frozen=True)

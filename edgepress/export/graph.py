@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
 
     model = trace(job, opset, scheme.holds)
     if job.int8:
+        if _attends(model):
+            scheme = replace(scheme, only_weighted_inputs=True)
         per_channel = job.quantized.recipe.per_channel
         model = quantize(model, job.calibration_images(), scheme, per_channel)
     onnx.checker.check_model(model, full_check=True)
@@ -63,23 +65,37 @@ def trace(job: ExportJob, opset: int, holds: Toolchain) -> Any:
 
     from edgepress.export.given_scales import honoured
 
-    program = torch.onnx.export(
-        honoured(job, holds).module if job.mixed else job.model,
-        job.zeros(),
-        input_names=[spec.name for spec in job.inputs],
-        output_names=[spec.name for spec in job.outputs],
-        opset_version=opset,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    model = honoured(job, holds).module if job.mixed else job.model
+    # Fused kernels of attention take a mask of strides that no decomposition can view:
+    # https://github.com/pytorch/pytorch/issues/141107
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        program = torch.onnx.export(
+            model,
+            job.zeros(),
+            input_names=[spec.name for spec in job.inputs],
+            output_names=[spec.name for spec in job.outputs],
+            opset_version=opset,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    model = program.model_proto
+    proto = program.model_proto
     if job.mixed:
-        narrow(model, opset)
-    _strip(model)
-    return model
+        narrow(proto, opset)
+    _strip(proto)
+    return proto
+
+
+def _attends(model: Any) -> bool:
+    """Say whether a softmax weighs values, as attention does: a matrix product takes its output.
+
+    8 bits of what comes between a transformer's layers cost more than they save: a small ViT had a
+    cosine of 0.35 to its float logits with them and 0.95 without.
+    """
+    weighed = {node.output[0] for node in model.graph.node if node.op_type == "Softmax"}
+    return any(node.op_type == "MatMul" and weighed & set(node.input) for node in model.graph.node)
 
 
 def quantize(model: Any, images: CalibrationImages, scheme: Scheme, per_channel: bool) -> Any:
@@ -110,6 +126,8 @@ def quantize(model: Any, images: CalibrationImages, scheme: Scheme, per_channel:
                 "ActivationSymmetric": scheme.symmetric_activations,
                 "WeightSymmetric": True,
                 "QuantizeBias": scheme.int32_bias,
+                # Each image's ranges are joined with the others at once, not kept to the end.
+                "CalibStridedMinMax": 1,
             },
         )
         result = onnx.load(quantized)
@@ -121,12 +139,23 @@ class _Reader:
     """The calibration images one by one, in the shape ONNX Runtime's calibrator asks for."""
 
     def __init__(self, images: CalibrationImages, name: str) -> None:
+        self._count = len(images)
         self._images = iter(images)
+        self._left = 0
         self._name = name
 
+    def __len__(self) -> int:
+        return self._count
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Give out the next few images; the calibrator asks for all of them in order."""
+        self._left = end_index - start_index
+
     def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
-        image = next(self._images, None)
-        return None if image is None else {self._name: image}
+        if self._left == 0:
+            return None
+        self._left -= 1
+        return {self._name: next(self._images)}
 
 
 def _strip(model: Any) -> None:

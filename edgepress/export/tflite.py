@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,12 +40,14 @@ class Params(Config):
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.tflite: pictures as NHWC, all of the recipe's type."""
     path = job.out / _FILE
+    from edgepress.export.bounded import bounded
+
     notes: tuple[str, ...] = ()
     with quiet("litert_torch"), tempfile.TemporaryDirectory() as folder:
         if job.int8:
             images = job.calibration_images()
             plain = Path(folder, "float.tflite")
-            _convert(job, job.model, plain)
+            _convert(job, bounded(job.model, job.zeros()), plain)
             _quantize(plain, path, images, job.quantized.recipe.per_channel)
         elif job.mixed:
             notes = _honour(job, path)
@@ -132,21 +133,11 @@ def _quantize(plain: Path, path: Path, images: CalibrationImages, per_channel: b
     # By default ranges are a moving average of each image's: they forget all but the last twenty
     # and cut off the large values (lowest cosine on digits 0.960 instead of 0.998).
     calibrator = Calibrator(plain.read_bytes(), num_threads=1, qsv_update_func=min_max_update)
-    calibrator.calibrate({_SIGNATURE: _Fed(images, name)}, recipe)
+    for image in images:
+        # One at a time: it makes a list of what it is given, to count it.
+        calibrator.calibrate({_SIGNATURE: [{name: image.transpose(0, 2, 3, 1)}]}, recipe)
     quantizer = Quantizer(str(plain), recipe.get_quantization_recipe())
     quantizer.quantize(calibrator.get_model_qsvs()).export_model(str(path))
-
-
-@dataclass(frozen=True)
-class _Fed:
-    """The calibration images as the calibrator takes them, which goes over them more than once."""
-
-    images: CalibrationImages
-    name: str
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for image in self.images:
-            yield {self.name: image.transpose(0, 2, 3, 1)}
 
 
 def _names(path: Path) -> tuple[list[str], list[str]]:

@@ -24,8 +24,10 @@ def run_once(folder: Path, exported: Exported) -> None:
     except NotHere:
         return
     except Exception as error:
+        # What a runtime adds, the file's place and to export again, does not help here.
+        cause = error.__context__ or error
         raise NotExportedError(
-            f"the file does not load: {error or type(error).__name__}"
+            f"the file does not load: {cause or type(cause).__name__}"
         ) from error
     item = {port.tensor.name: port.tensor.zeros() for port in exported.part.inputs}
     with closing(session):
