@@ -110,6 +110,11 @@ def test_converters_own_error_is_one_line_that_names_it_when_it_fails() -> None:
     ):
         raise ValueError("a\nb")
     assert "\n" not in str(refused.value)
+    with (
+        pytest.raises(NotExportedError, match="toolkit: ValueError: the root"),
+        converting("toolkit"),
+    ):
+        raise RuntimeError("advice of many lines") from ValueError("the root")
     with pytest.raises(UserError, match="mine"), converting("toolkit"):
         raise UserError("mine")
 
