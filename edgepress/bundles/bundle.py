@@ -47,6 +47,7 @@ def save(folder: Path, network: nn.Module, draft: Draft) -> Bundle:
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     save_file(tensors, path)
+    cost = _counting.count(network, draft.input.shape)
     bundle = Bundle(
         task=draft.task.entry,
         backbone=draft.backbone,
@@ -55,7 +56,9 @@ def save(folder: Path, network: nn.Module, draft: Draft) -> Bundle:
         input=draft.input,
         surgery=draft.surgery,
         parameters=_counting.parameters(network),
-        macs=_counting.macs(network, draft.input.shape),
+        macs=cost.macs,
+        products=cost.products,
+        uncounted=cost.uncounted,
         lineage=draft.lineage,
         weights_sha256=sha256_file(path),
     )

@@ -85,7 +85,11 @@ class Bundle(Record):
     parameters: int
     """Number of weights of the network as it stands."""
     macs: int
-    """Multiply-accumulates of one item."""
+    """Multiply-accumulates of one item: products that are summed, attention's among them."""
+    products: int | None = None
+    """Element-wise products of one item, a scan's steps among them; None where not counted."""
+    uncounted: tuple[str, ...] = ()
+    """Operators that may multiply and that `macs` cannot say: there it is a lower bound."""
     lineage: dict[str, str]
     """What it was made from: stage, seed, sha256 of each input."""
     weights_sha256: str

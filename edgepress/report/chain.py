@@ -15,6 +15,8 @@ class Link:
     name: str
     parameters: int | None
     macs: int | None
+    bounded: bool
+    """Whether `macs` is a lower bound: the network has operators that cannot be counted."""
     size_bytes: int | None
     score: float | None
     """The gated score, as a share."""
@@ -43,6 +45,7 @@ def _of_model(model: Model, first: Model) -> Link:
         model.name,
         model.bundle.parameters,
         model.bundle.macs,
+        bool(model.bundle.uncounted),
         model.size_bytes,
         gated(model),
         None if model is first else _drop(gated(first), gated(model)),
@@ -55,6 +58,7 @@ def _of_target(target: TargetRun, source: Model, first: Model) -> Link:
         target.key,
         source.bundle.parameters,
         source.bundle.macs,
+        bool(source.bundle.uncounted),
         target.size_bytes,
         None if target.score is None else target.score.value.value,
         _drop(gated(first), None if target.score is None else target.score.value.value),
