@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import TypeVar
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is; 0 is not known."""
+from collections.abc import Iterable, Iterator, Sized
+from typing import Protocol, TypeVar
 
 B = TypeVar("B", bound=Sized)
 
 
-def silent(what: str, done: int, total: int) -> None:
+class Progress(Protocol):
+    """Told what is being done, how far it is, and how well it goes."""
+
+    def __call__(self, what: str, done: int, total: int, note: str = "", /) -> None:
+        """Take how much of `what` is done and how much there is; 0 is not known."""
+        ...
+
+
+def silent(what: str, done: int, total: int, note: str = "", /) -> None:
     """Tell nobody."""
 
 

@@ -107,6 +107,7 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
         ({"gates", "task"}, _min_scores),
         ({"train", "input", "task"}, partial(_network, section="train")),
         ({"distill", "input", "task"}, partial(_network, section="distill")),
+        ({"embed", "input"}, _encoder),
     ):
         if needed <= set(tree):
             yield partial(held, tree, where)
@@ -249,3 +250,19 @@ def _network(tree: dict[str, Any], where: str, section: str) -> None:
         backbone["pretrained"] = False
     outputs = task.learner.outputs(spec)
     build(Blueprint(backbone, tree[section]["head"], spec, outputs, where, section))
+
+
+def _encoder(tree: dict[str, Any], where: str) -> None:
+    """Build an encoder's network once, if it has one, for the same reason."""
+    from edgepress.records.inputs import InputSpec
+
+    try:
+        spec = validate(InputSpec, tree["input"], where, "input")
+        encoder = resolve("encoders", tree["embed"], where, "embed")
+    except UserError:
+        return  # Refused by its own rule.
+    if hasattr(encoder.module, "network"):
+        try:
+            encoder.module.network(encoder.params, spec)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None

@@ -7,6 +7,7 @@ from edgepress.distillation.teacher import Teacher
 from edgepress.errors import UserError
 from stages import models
 from stages.places import SCRATCH, SELECTION, STUDENT, TEACHER
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {
@@ -23,24 +24,27 @@ PROCESSOR = "instructions"
 
 def work(stage: Stage) -> None:
     """Read the teacher and the kept images, train the student, write it."""
-    recipe = stage.method("distillation", "distill.recipe")
-    splits = models.read_splits(stage)
-    record, network = bundle.load(TEACHER)
-    made_for = (record.task, record.classes, record.input)
-    if made_for != (splits.task.entry, splits.task.classes, splits.train.spec):
-        raise UserError(
-            f"{TEACHER}: is for another task, classes or input than params.yaml; run train again"
+    with lines(stage.title) as progress:
+        recipe = stage.method("distillation", "distill.recipe")
+        progress("reading images", 0, 0)
+        splits = models.read_splits(stage)
+        record, network = bundle.load(TEACHER)
+        made_for = (record.task, record.classes, record.input)
+        if made_for != (splits.task.entry, splits.task.classes, splits.train.spec):
+            raise UserError(
+                f"{TEACHER}: is for another task, classes or input than params.yaml; "
+                "run train again"
+            )
+        teacher = Teacher(network, record.weights_sha256, SCRATCH / "teacher")
+        student = models.fresh(stage, "distill", splits)
+        checkpoint = models.open_checkpoint(
+            stage, "distill", splits.train.digest(), record.weights_sha256
         )
-    teacher = Teacher(network, record.weights_sha256, SCRATCH / "teacher")
-    student = models.fresh(stage, "distill", splits)
-    checkpoint = models.open_checkpoint(
-        stage, "distill", splits.train.digest(), record.weights_sha256
-    )
-    with models.progress(stage) as progress:
         history = recipe(models.job(stage, student, splits, checkpoint, progress), teacher)
-    draft = models.draft(stage, "distill", splits.task, teacher=TEACHER, selection=SELECTION)
-    models.deliver(stage, STUDENT, student, draft, models.Trained(splits, history))
-    checkpoint.clear()
+        draft = models.draft(stage, "distill", splits.task, teacher=TEACHER, selection=SELECTION)
+        progress("judging and writing", 0, 0)
+        models.deliver(stage, STUDENT, student, draft, models.Trained(splits, history))
+        checkpoint.clear()
 
 
 if __name__ == "__main__":

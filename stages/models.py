@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import nn
 from edgepress.bundles import bundle
 from edgepress.bundles.network import Blueprint, Network, build
 from edgepress.data.images import ImageSet
+from edgepress.progress import Progress
 from edgepress.records.bundle import WEIGHTS
 from edgepress.records.history import History
 from edgepress.records.inputs import InputSpec
@@ -79,7 +78,7 @@ def job(
     network: nn.Module,
     splits: Splits,
     checkpoint: Checkpoint,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> loop.Job:
     """Return what the methods that train are given."""
     seed, task = stage.seed, splits.task
@@ -92,19 +91,6 @@ def open_checkpoint(stage: Stage, section: str, *inputs: str) -> Checkpoint:
     code = stage.execution().digest
     key = run_key(stage.title, settings, str(stage.seed), code, *inputs)
     return Checkpoint(SCRATCH / "checkpoints" / f"{stage.title}-{key}")
-
-
-@contextmanager
-def progress(stage: Stage) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of steps on a terminal; stay silent elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(stage.title)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def draft(stage: Stage, section: str, task: Task, **inputs: Path) -> bundle.Draft:

@@ -33,6 +33,8 @@ class Doing:
     began: float
     start: int = 0
     """What was done already when it began: a run that was resumed."""
+    note: str = ""
+    """How well it goes."""
 
     def line(self, title: str, now: float) -> str:
         """Say what is done, how far it is, and how long it has taken and will take."""
@@ -41,7 +43,8 @@ class Doing:
             far = f"{self.done:,} of {self.total:,}"
         else:
             far = f"{self.done:,}" if self.done else ""
-        said = ", ".join(part for part in (far, f"{seconds:.0f} s", self._left(seconds)) if part)
+        parts = (far, self.note, f"{seconds:.0f} s", self._left(seconds))
+        said = ", ".join(part for part in parts if part)
         return f"{title}: {self.what}: {said}"
 
     def _left(self, seconds: float) -> str:
@@ -68,12 +71,11 @@ def _told(title: str, stream: TextIO, every_s: float | None) -> Iterator[Progres
     doing: list[Doing] = []
     over = threading.Event()
 
-    def tell(what: str, done: int, total: int) -> None:
+    def tell(what: str, done: int, total: int, note: str = "", /) -> None:
         last = doing[-1] if doing else None
         if last is None or last.what != what:
-            doing[:] = [Doing(what, done, total, time.monotonic(), done)]
-        else:
-            doing[:] = [Doing(what, done, total, last.began, last.start)]
+            last = Doing(what, done, total, time.monotonic(), done)
+        doing[:] = [Doing(what, done, total, last.began, last.start, note)]
 
     def speak() -> None:
         width = 0

@@ -10,6 +10,7 @@ from edgepress.bundles import bundle
 from edgepress.pruning.slimmed import Slimmed
 from stages import models
 from stages.places import SELECTION, SLIM, STUDENT
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {
@@ -24,20 +25,24 @@ PROCESSOR = "instructions"
 
 def work(stage: Stage) -> None:
     """Read the student, remove channels, fine-tune, write it."""
-    method = stage.method("pruning", "slim")
-    splits = models.read_splits(stage)
-    record, student = bundle.load(STUDENT)
-    torch.manual_seed(stage.seed)
-    checkpoint = models.open_checkpoint(stage, "slim", splits.train.digest(), record.weights_sha256)
-    with models.progress(stage) as progress:
+    with lines(stage.title) as progress:
+        method = stage.method("pruning", "slim")
+        progress("reading images", 0, 0)
+        splits = models.read_splits(stage)
+        record, student = bundle.load(STUDENT)
+        torch.manual_seed(stage.seed)
+        checkpoint = models.open_checkpoint(
+            stage, "slim", splits.train.digest(), record.weights_sha256
+        )
         slimmed: Slimmed = method(models.job(stage, student, splits, checkpoint, progress))
-    draft = replace(
-        models.draft(stage, "distill", splits.task, student=STUDENT, selection=SELECTION),
-        surgery=(*record.surgery, *slimmed.surgery),
-    )
-    trained = models.Trained(splits, slimmed.history)
-    models.deliver(stage, SLIM, slimmed.network, draft, trained)
-    checkpoint.clear()
+        draft = replace(
+            models.draft(stage, "distill", splits.task, student=STUDENT, selection=SELECTION),
+            surgery=(*record.surgery, *slimmed.surgery),
+        )
+        trained = models.Trained(splits, slimmed.history)
+        progress("judging and writing", 0, 0)
+        models.deliver(stage, SLIM, slimmed.network, draft, trained)
+        checkpoint.clear()
 
 
 if __name__ == "__main__":

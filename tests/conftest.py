@@ -15,6 +15,7 @@ os.environ.update(
     DVC_NO_ANALYTICS="1",
     GX_ANALYTICS_ENABLED="False",
     HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_OFFLINE="1",  # read once, when the hub's library is imported
     MLFLOW_DISABLE_TELEMETRY="true",
     NNCF_CI="1",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",

@@ -63,7 +63,7 @@ def tars(tmp_path: Path) -> Path:
 def encoder(tmp_path: Path) -> Path:
     method = resolve("encoders", METHOD, "test", "embed")
     torch.manual_seed(0)
-    network = method.module.network(method.params, 3)
+    network = method.module.network(method.params, SPEC)
     centre = np.full(32, 0.1, np.float32)
     NetworkEncoder(network, SPEC, 16, centre).save(tmp_path / "encoder", METHOD)
     return tmp_path / "encoder"

@@ -44,8 +44,8 @@ def measured(network: Backbone, spec: InputSpec, name: str, sizes: str = "") -> 
             found = network(torch.zeros(spec.shape))
     except Exception as error:  # Whatever a foreign network throws at a size is its refusal of it.
         raise UserError(
-            f"backbone: {name} cannot take an input of {spec.height} x {spec.width} with "
-            f"{spec.channels} channel(s): {error or type(error).__name__}{sizes}"
+            f"{name} cannot take an input of {spec.height} x {spec.width} with "
+            f"{spec.channels} channel(s): {str(error) or type(error).__name__}{sizes}"
         ) from None
     finally:
         network.train(training)
@@ -61,6 +61,6 @@ def _info(found: object, spec: InputSpec, name: str) -> tuple[FeatureInfo, ...]:
     if shapes and len(shapes) == len(maps) and all(len(shape) == 4 for shape in shapes):
         return tuple(FeatureInfo(shape[1], round(spec.height / shape[2])) for shape in shapes)
     raise UserError(
-        f"backbone: {name} gives features of shape {shapes}; expected one [N, D] or maps "
+        f"{name} gives features of shape {shapes}; expected one [N, D] or maps "
         "[N, C, H, W]; choose another network"
     )

@@ -37,10 +37,15 @@ class Timm(Backbone):
         """Wrap a model made with `num_classes=0` or `features_only=True`."""
         super().__init__()
         self.model = model
+        self.last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        """Whether maps come with their channels last, as Swin's do."""
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Map images [N, C, H, W] to pooled features [N, D] or to maps."""
-        return self.model(x)  # type: ignore[no-any-return]
+        found = self.model(x)
+        if self.last and isinstance(found, list | tuple):
+            return [each.permute(0, 3, 1, 2) for each in found]
+        return found  # type: ignore[no-any-return]
 
 
 def build(spec: InputSpec, features: Features, *, params: Params) -> Backbone:
@@ -55,7 +60,12 @@ def build(spec: InputSpec, features: Features, *, params: Params) -> Backbone:
     sizes = f"; it was published for {side}" + (
         f", least {config['min_input_size'][1]}" if config.get("min_input_size") else ""
     )
-    return measured(Timm(model), spec, f"timm model {params.model!r}", f"{sizes}; set input so")
+    return measured(
+        Timm(model),
+        spec,
+        f"timm model {params.model!r}",
+        f"{sizes}; take such a size or another model",
+    )
 
 
 def published(name: str) -> dict[str, Any]:
@@ -64,10 +74,16 @@ def published(name: str) -> dict[str, Any]:
 
     known = timm.list_models()
     if name.split(".")[0] not in known:
+        raise UserError(f"timm has no model {name!r}{nearest(name, known)}; see timm.list_models()")
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        architecture, _, tag = name.partition(".")
+        tags = timm.list_pretrained(f"{architecture}.*")
         raise UserError(
-            f"backbone: timm has no model {name!r}{nearest(name, known)}; see timm.list_models()"
-        )
-    config = timm.get_pretrained_cfg(name)
+            f"timm model {architecture!r} has no weights {tag!r}; it has "
+            f"{', '.join(each.partition('.')[2] for each in tags) or 'none'}"
+        ) from None
     return {} if config is None else dict(config.to_dict())
 
 
@@ -81,12 +97,12 @@ def _create(params: Params, spec: InputSpec, arguments: dict[str, Any]) -> nn.Mo
     except Exception as error:  # timm's models raise nearly anything on what they cannot do.
         if params.pretrained and not isinstance(error, TypeError | ValueError | AssertionError):
             raise UserError(
-                f"backbone: the pretrained weights of timm model {params.model!r} cannot be had: "
+                f"the pretrained weights of timm model {params.model!r} cannot be had: "
                 f"{type(error).__name__}: {error}; connect to the model hub, put the weights into "
                 "its cache, or set pretrained: false"
             ) from None
         raise UserError(
-            f"backbone: timm model {params.model!r} cannot be made for {spec.height} x "
+            f"timm model {params.model!r} cannot be made for {spec.height} x "
             f"{spec.width} with arguments {arguments}: {type(error).__name__}: {error}; "
             "change input or arguments, or choose another model"
         ) from None

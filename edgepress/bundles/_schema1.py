@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from edgepress.backbones.timm import published
 from edgepress.errors import UserError
+from edgepress.methods import module
 
 _HEAD = "head.fc"
 
@@ -46,6 +46,8 @@ def _renamed(name: str, last: str, backbone: dict[str, Any]) -> str:
 def _classifier(backbone: dict[str, Any], path: str) -> str:
     if backbone.get("method") == "resnet_cifar":
         return "fc"
+    # By name, as every method: what reads Bundles does not depend on backbones it does not load.
+    published = module("backbones", "timm", path).published
     name = published(str(backbone.get("model"))).get("classifier")
     if not isinstance(name, str):
         raise UserError(f"{path}: schema 1: {backbone} has no single classifier; train it anew")

@@ -48,11 +48,13 @@ class Blueprint:
 
 def build(blueprint: Blueprint) -> Network:
     """Return a freshly initialised network; one that cannot take the input is a UserError."""
-    backbone = resolve(
-        "backbones", blueprint.backbone, blueprint.where, f"{blueprint.section}.backbone"
-    )
-    head = resolve("heads", blueprint.head, blueprint.where, f"{blueprint.section}.head")
-    body = backbone(blueprint.spec, head.module.FEATURES)
+    key = f"{blueprint.section}.backbone".lstrip(".")
+    backbone = resolve("backbones", blueprint.backbone, blueprint.where, key)
+    head = resolve("heads", blueprint.head, blueprint.where, _head_key(blueprint))
+    try:
+        body = backbone(blueprint.spec, head.module.FEATURES)
+    except UserError as error:
+        raise UserError(f"{blueprint.where}: {key}: {error}") from None
     names = tuple(output.name for output in blueprint.outputs)
     try:
         made = head(body.info, blueprint.outputs, blueprint.spec)
@@ -65,11 +67,15 @@ def build(blueprint: Blueprint) -> Network:
     return network
 
 
+def _head_key(blueprint: Blueprint) -> str:
+    return f"{blueprint.section}.head".lstrip(".")
+
+
 def _unfit(blueprint: Blueprint, head: str, error: Exception) -> UserError:
     return UserError(
-        f"{blueprint.where}: {blueprint.section}.head: {head} cannot take the features of "
+        f"{blueprint.where}: {_head_key(blueprint)}: {head} cannot take the features of "
         f"{blueprint.backbone.get('model') or blueprint.backbone.get('method')}: "
-        f"{error or type(error).__name__}; choose another head or backbone"
+        f"{str(error) or type(error).__name__}; choose another head or backbone"
     )
 
 
@@ -94,6 +100,6 @@ def _try(network: Network, blueprint: Blueprint) -> None:
         shape = tuple(found[output.name].shape)
         if shape != output.shape:
             raise UserError(
-                f"{blueprint.where}: {blueprint.section}.head: gives {output.name} {shape}, the "
+                f"{blueprint.where}: {_head_key(blueprint)}: gives {output.name} {shape}, the "
                 f"task asks for {output.shape}; choose another head"
             )

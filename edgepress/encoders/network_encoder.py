@@ -75,7 +75,7 @@ class NetworkEncoder:
             raise UserError(f"{path}: is not the file encoder.json names; save the encoder again")
         where = str(folder / SavedEncoder.file_name)
         method = resolve("encoders", saved.method, where, "method")
-        network: nn.Module = method.module.network(method.params, saved.input.channels)
+        network: nn.Module = method.module.network(method.params, saved.input)
         try:
             tensors = load_file(path)
             centre = tensors.pop(_CENTRE, None)

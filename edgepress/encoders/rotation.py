@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.encoders.request import Request
 from edgepress.errors import UserError
+from edgepress.records.inputs import InputSpec
 from edgepress.training import loop
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Batch, Job, Recipe
@@ -74,12 +75,10 @@ class Features(nn.Module):
 def fit(request: Request, *, params: Params) -> NetworkEncoder:
     """Train the encoder on the request's images."""
     spec = request.spec
-    if spec.height != spec.width:
-        raise UserError("embed: the rotation encoder needs square images; set input.height = width")
+    torch.manual_seed(request.seed)
+    features = network(params, spec)
     pixels = request.images.pixels(spec)
     examples = Examples(pixels, {}, spec)
-    torch.manual_seed(request.seed)
-    features = network(params, spec.channels)
     job = Job(features.network, examples, None, request.seed, None, request.checkpoint)
     loop.fit(job, params, _name_rotation)
     encoder = NetworkEncoder(features, spec, BATCH)
@@ -89,9 +88,11 @@ def fit(request: Request, *, params: Params) -> NetworkEncoder:
     return replace(encoder, centre=(np.sum(sums, axis=0) / len(pixels)).astype(np.float32))
 
 
-def network(params: Params, channels: int) -> Features:
-    """Return the encoder's network for images of `channels` channels, with fresh weights."""
-    return Features(RotNet(params.width, channels))
+def network(params: Params, spec: InputSpec) -> Features:
+    """Return the encoder's network with fresh weights; images that are not square are refused."""
+    if spec.height != spec.width:
+        raise UserError("embed: the rotation encoder needs square images; set input.height = width")
+    return Features(RotNet(params.width, spec.channels))
 
 
 def _name_rotation(trained: nn.Module, batch: Batch) -> dict[str, Tensor]:

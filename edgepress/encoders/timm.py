@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from edgepress.backbones import timm
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.encoders.request import Request
-from edgepress.errors import UserError, nearest
+from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 
@@ -36,44 +37,34 @@ def fit(request: Request, *, params: Params) -> NetworkEncoder:
 
 def open_model(params: Params, seed: int = 0) -> NetworkEncoder:
     """Return the model with its published weights, or with random ones of the seed."""
-    import timm
-
     torch.manual_seed(seed)
-    model = _create(params, pretrained=params.pretrained)
-    config = timm.data.resolve_data_config({}, model=model)
-    spec = InputSpec(
-        height=params.side,
-        width=params.side,
-        channels=3,
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        resize="bicubic",
-    )
+    model = _model(params, params.pretrained)
+    from timm.data import resolve_data_config
+
+    config = resolve_data_config({}, model=model)
+    spec = _spec(params, tuple(config["mean"]), tuple(config["std"]))
     return NetworkEncoder(model, spec, params.batch)
 
 
-def network(params: Params, channels: int) -> nn.Module:
-    """Return the model's network with fresh weights; timm's take three channels."""
-    assert channels == 3
-    return _create(params, pretrained=False)
+def network(params: Params, spec: InputSpec) -> nn.Module:  # noqa: ARG001
+    """Return the model's network with fresh weights; it sees images by its own side."""
+    return _model(params, pretrained=False)
 
 
-def _create(params: Params, *, pretrained: bool) -> nn.Module:
-    import timm
-
-    known = timm.list_models()
-    if params.model.split(".")[0] not in known:
-        raise UserError(
-            f"embed.model: timm has no model {params.model!r}{nearest(params.model, known)}"
-        )
+def _model(params: Params, pretrained: bool) -> nn.Module:
+    """Build and try the model; what cannot be had or cannot take the side is a UserError."""
+    entry = timm.Params(method="timm", model=params.model, pretrained=pretrained)
     try:
-        model: nn.Module = timm.create_model(params.model, pretrained=pretrained, num_classes=0)
-    except Exception as error:
-        if not pretrained:
-            raise
-        raise UserError(
-            f"embed.model: the pretrained weights of {params.model!r} cannot be had: "
-            f"{type(error).__name__}: {error}; connect to the model hub, fill its cache, or use "
-            "method: rotation or precomputed"
-        ) from None
-    return model
+        # The wrapper stays out of it, so that saved encoders have the names of timm's weights.
+        return cast(nn.Module, timm.build(_spec(params), "pooled", params=entry).model)
+    except UserError as error:
+        raise UserError(f"embed.model: {error}") from None
+
+
+def _spec(
+    params: Params,
+    mean: tuple[float, ...] = (0.5,) * 3,
+    std: tuple[float, ...] = (0.5,) * 3,
+) -> InputSpec:
+    side = params.side
+    return InputSpec(height=side, width=side, channels=3, mean=mean, std=std, resize="bicubic")

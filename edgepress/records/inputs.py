@@ -21,18 +21,24 @@ class InputSpec(BaseModel):
     channels: Literal[1, 3]
     """1 is grey, 3 is RGB in that order."""
     mean: tuple[float, ...]
-    """Per channel, on the 0..1 scale."""
+    """Per channel, on the 0..1 scale: from 0 to 1."""
     std: tuple[float, ...]
-    """Per channel, on the 0..1 scale."""
+    """Per channel, on the 0..1 scale: above 0, at most 1."""
     resize: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
     """Pillow's antialiased filter of that name, straight to (height, width)."""
 
     @model_validator(mode="after")
-    def _one_mean_and_std_per_channel(self) -> Self:
+    def _one_mean_and_std_per_channel_on_the_scale(self) -> Self:
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(f"mean and std need {self.channels} value(s), one per channel")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            for value in values:
+                if not 0 <= value <= 1:  # nan neither
+                    raise ValueError(
+                        f"{name} {value:g} is not on the 0..1 scale; divide those of 0..255 by 255"
+                    )
         if min(self.std) <= 0:
-            raise ValueError("std must be above 0")
+            raise ValueError(f"std must be above 0, got {min(self.std):g}")
         return self
 
     @property

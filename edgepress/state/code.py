@@ -165,7 +165,7 @@ class Execution:
     @cached_property
     def modules(self) -> frozenset[str]:
         """Every module of ours that the execution can load."""
-        return self.tree.closure([f"stages.{self.stage}", *self._named()])
+        return self.tree.closure([f"stages.{self.stage}", *self.named()])
 
     @property
     def digest(self) -> str:
@@ -179,7 +179,8 @@ class Execution:
             name for name in ours if name not in self.modules and self.tree.source(name) is not None
         )
 
-    def _named(self) -> Iterator[str]:
+    def named(self) -> Iterator[str]:
+        """Yield the modules of the methods that params.yaml and the stage's key name."""
         words = self._words()
         for key, rooms in self.constants.get("USES", {}).items():
             entry = lookup(dict(self.params), key.format(**words), "params.yaml")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from edgepress.bundles.network import named
 from edgepress.errors import UserError
 from edgepress.params import Config
+from edgepress.progress import Progress, silent
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Learner, Task, joined
@@ -85,7 +86,7 @@ class Job:
     task: Task | None
     """None where the objective needs no labels; nothing is watched then."""
     checkpoint: Checkpoint | None = None
-    progress: Callable[[int, int], None] | None = None
+    progress: Progress = silent
 
     @property
     def learner(self) -> Learner:
@@ -143,10 +144,17 @@ class _Run:
                 self._collect(sums)
                 self._save()
                 sums = {}
-            if self.job.progress:
-                self.job.progress(self.at.step, self.total)
+            self.job.progress("training", self.at.step, self.total, self._said())
         self._collect(sums)
         self._close_epoch(epoch)
+
+    def _said(self) -> str:
+        """Return loss and score after the last whole epoch."""
+        if not self.at.history:
+            return ""
+        last = self.at.history[-1]
+        scores = [f"{name} {value:.4g}" for name, value in last.items() if name.startswith("val_")]
+        return ", ".join([f"epoch {last['epoch']:g}: loss {last['loss']:.4g}", *scores])
 
     def _step(self, rows: np.ndarray) -> dict[str, Tensor]:
         job, step = self.job, self.at.step

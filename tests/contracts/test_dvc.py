@@ -13,6 +13,7 @@ import grimp
 import pytest
 import yaml
 
+from edgepress.methods import ROOMS, names
 from edgepress.sections import METHODS
 from edgepress.state.code import Execution, Tree
 
@@ -120,6 +121,15 @@ def test_state_knows_every_module_when_the_stage_can_import_it(step: Step) -> No
     named = {name for name in known if name.startswith("edgepress.") and name in graph().modules}
     beyond = {up for name in named for up in graph().find_upstream_modules(name)}
     assert beyond <= known
+
+
+@each_other
+def test_state_knows_no_method_that_no_entry_names(step: Step) -> None:
+    """What an unused method says, or the package that it calls, makes nothing stale."""
+    rooms = [room for room in ROOMS if room != "tasks"]  # a package, loaded with its files
+    methods = {f"edgepress.{room}.{name}" for room in rooms for name in names(room)}
+    named = set(step.execution.named())
+    assert sorted((step.execution.modules & methods) - named - TREE.closure(named)) == []
 
 
 @each_other

@@ -96,3 +96,43 @@ def test_params_prints_every_problem_and_exits_2_when_several_are_wrong(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith(str(path)) for line in lines)
+
+
+TIMM = {"method": "timm", "model": "test_vit"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("train/backbone", TIMM, ["train.backbone: timm model 'test_vit'", "50 x 50", "160x160"]),
+        ("distill/backbone", TIMM, ["distill.backbone: timm model 'test_vit'", "50 x 50"]),
+        (
+            "embed",
+            {**TIMM, "pretrained": True, "side": 50, "batch": 8},
+            ["embed.model: timm model 'test_vit'", "50 x 50", "160x160"],
+        ),
+    ],
+)
+def test_network_is_refused_by_params_when_it_cannot_take_the_input(
+    tree: dict[str, Any], key: str, value: dict[str, Any], words: list[str]
+) -> None:
+    sized = put(put(tree, "input/height", 50), "input/width", 50)
+    fixed = {} if key == "embed" else {"arguments": {"img_size": 160}}
+    found = problems(put(sized, key, {**value, **fixed}), "params.yaml")
+    assert len(found) == 1, found
+    assert all(word in found[0] for word in ["params.yaml: ", *words]), found[0]
+
+
+def test_encoder_is_refused_by_params_when_it_needs_square_images(tree: dict[str, Any]) -> None:
+    rotation = {
+        "method": "rotation",
+        "width": 8,
+        "epochs": 1,
+        "batch": 64,
+        "learning_rate": 0.05,
+        "weight_decay": 0.0005,
+        "augment": "none",
+        "precision": "fp32",
+    }
+    found = problems(put(put(tree, "embed", rotation), "input/width", 20), "params.yaml")
+    assert ["needs square images" in each for each in found] == [True], found

@@ -42,6 +42,22 @@ def test_strides_are_timms_own_when_maps_are_asked_for() -> None:
     assert [each.channels for each in ours] == theirs.channels()
 
 
+def test_channels_come_first_when_timms_maps_have_them_last() -> None:
+    body = _build("swin_tiny_patch4_window7_224", 64, "maps")
+    assert [each.channels for each in body.info] == [96, 192, 384, 768]
+    assert [each.reduction for each in body.info] == [4, 8, 16, 32]
+
+
+def test_size_that_is_asserted_on_is_refused_by_name_and_size() -> None:
+    with pytest.raises(UserError, match=r"'halonet26t'.* 64 x 64.*: Asser.*256x256, least 256"):
+        _build("halonet26t", 64, "pooled")
+
+
+def test_tags_are_listed_when_there_is_no_such() -> None:
+    with pytest.raises(UserError, match=r"'test_resnet' has no weights 'in22k'; it has r160_in1k"):
+        _build("test_resnet.in22k", 64, "pooled")
+
+
 def test_size_is_refused_in_one_line_when_the_model_cannot_take_it() -> None:
     with pytest.raises(UserError, match=r"'test_vit'.* 50 x 50.*160") as refused:
         _build("test_vit", 50, "pooled", img_size=160)

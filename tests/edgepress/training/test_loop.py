@@ -87,7 +87,7 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
     whole = Job(_network(), *digits, 0, TASK)
     expected = method(whole)
 
-    def kill(done: int, total: int) -> None:
+    def kill(what: str, done: int, total: int, note: str = "") -> None:
         if done == step:
             raise KilledError
 
@@ -97,7 +97,7 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
     resumed = Job(_network(), *digits, 0, TASK, checkpoint)
     seen: list[int] = []
     history = method(
-        Job(resumed.network, *digits, 0, TASK, checkpoint, lambda done, total: seen.append(done))
+        Job(resumed.network, *digits, 0, TASK, checkpoint, lambda *said: seen.append(said[1]))
     )
     assert seen[0] == step + 1
     assert _same(whole.network, resumed.network)
@@ -162,3 +162,15 @@ def test_normalise_matches_the_preprocessing_of_the_data_room(digits: Digits) ->
     train = digits[0]
     ours = Normalise(train.spec, torch.device("cpu"))(train.images(slice(0, 20))).numpy()
     np.testing.assert_allclose(ours, normalise(train.pixels[:20], train.spec), atol=2e-6)
+
+
+def test_steps_loss_and_score_are_told_while_training(digits: Digits) -> None:
+    told: list[tuple[str, int, int, str]] = []
+    _train(digits, {"progress": lambda *said: told.append(said)}, epochs=2)
+    steps = len(digits[0]) // 50
+    assert [said[:3] for said in told] == [
+        ("training", step + 1, 2 * steps) for step in range(2 * steps)
+    ]
+    assert told[0][3] == ""
+    assert told[-1][3].startswith("epoch 1: loss ")
+    assert "val_accuracy" in told[-1][3]
