@@ -171,7 +171,7 @@ def test_wrong_mean_is_blocked(
 def test_wrong_scale_of_pixels_is_blocked(
     precision: str, weights: Any, made: Any, blocked_by: Any, spec: Any
 ) -> None:
-    wrong = spec.model_copy(update={"std": tuple(255 * value for value in spec.std)})
+    wrong = spec.model_copy(update={"std": tuple(value / 255 for value in spec.std)})
     assert ANSWERS & blocked_by(made(weights, precision, spec=wrong))
 
 
