@@ -42,6 +42,8 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
     [
         ("seed", -1, ["seed: expected an integer of 0 or more, got -1"]),
         ("seed", True, ["seed: expected an integer of 0 or more, got True"]),
+        ("input/mean", [127.5], ["input: ", "mean 127.5 is not on the 0..1 scale", "by 255"]),
+        ("input/std", [58.4], ["input: ", "std 58.4 is not on the 0..1 scale", "by 255"]),
         ("trian", {}, ["trian: unknown section (did you mean train?)"]),
         ("project", ..., ["project: missing"]),
         ("gates/max_error/int8", ..., ["gates.max_error: no bound for the precision 'int8'"]),

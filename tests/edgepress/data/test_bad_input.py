@@ -23,6 +23,8 @@ from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import Manifest
 from tests.classified import classified
+from tests.tiffs import number, page, tiff
+from tests.unusual import SIZE, bmp, grey_tiff
 
 RULES = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
 SPEC = InputSpec(height=8, width=8, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -45,6 +47,12 @@ def cut(path: Path) -> None:
     path.write_bytes(file.getvalue()[:-1000])
 
 
+def hidden() -> Image.Image:
+    image = RGB.convert("RGBA")
+    image.putalpha(0)
+    return image
+
+
 def forbid(path: Path) -> None:
     save(RGB, path)
     path.chmod(0)
@@ -57,6 +65,10 @@ USED: dict[str, tuple[Callable[[Path], object], str, int]] = {
     "alpha.png": (lambda p: save(RGB.convert("RGBA"), p), "RGBA", 3),
     "grey-alpha.png": (lambda p: save(RGB.convert("LA"), p), "LA", 1),
     "black-white.png": (lambda p: save(RGB.convert("1"), p), "1", 1),
+    "unused-alpha.bmp": (lambda p: p.write_bytes(bmp(0)), "RGBA", 3),
+    "white-is-zero.tif": (lambda p: p.write_bytes(grey_tiff(16, 0)), "I;16", 1),
+    "12-bit.tif": (lambda p: p.write_bytes(grey_tiff(12, 1)), "I;16", 1),
+    "deep.pgm": (lambda p: p.write_bytes(b"P5 2 1 999\n\1\2\3\4"), "I", 1),
     "wrong-extension.txt": (lambda p: save(RGB, p, format="png"), "RGB", 3),
 }
 """File -> how it is made, its mode, the channels it is used with."""
@@ -66,6 +78,11 @@ QUARANTINED: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated.jpg": (cut, "corrupt: "),
     "text.png": (lambda p: p.write_text("a cat"), "not an image: "),
     "page.jpg": (lambda p: p.write_text("<html>404</html>"), "not an image: "),
+    "14-bit.tif": (
+        lambda p: p.write_bytes(tiff(page(bytes(42), SIZE, number(258, 14)))),
+        "unreadable: begins as TIFF does",
+    ),
+    "nothing-left.png": (lambda p: save(hidden(), p), "blank: "),
     "float.tif": (lambda p: save(Image.fromarray(np.ones((8, 8), np.float32)), p), "mode: F"),
     "moving.gif": (
         lambda p: save(RGB, p, save_all=True, append_images=[RGB.rotate(90)]),
