@@ -106,6 +106,29 @@ def test_main_prints_one_line_and_exits_2_when_the_user_can_mend_it(
     assert not Path("metrics").exists()
 
 
+def test_second_run_is_refused_and_the_output_whole_when_a_stage_runs_already(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(stage: Stage, text: str) -> None:
+        with stage.output(Path("data/out.txt")) as file:
+            file.write_text(text)
+
+    def first(stage: Stage) -> None:
+        with stage.output(Path("data/out.txt")) as file:
+            file.write_text("fir")
+            assert run(lambda again: write(again, "second"), monkeypatch) == 2
+            line = capsys.readouterr().err
+            assert "train: this stage runs here already" in line
+            assert line.count("\n") == 1
+            assert run(lambda other: None, monkeypatch, "int8", keyed=True) == 0
+            file.write_text("first")
+
+    assert run(first, monkeypatch) == 0
+    assert Path("data/out.txt").read_text() == "first"
+    assert run(lambda stage: write(stage, "third"), monkeypatch) == 0
+    assert Path("data/out.txt").read_text() == "third"
+
+
 @pytest.mark.parametrize(("number", "words"), [(28, "no space"), (30, "read-only"), (13, "denied")])
 def test_main_says_what_to_do_when_the_disk_refuses(
     project: Path,
