@@ -54,6 +54,7 @@ $(READY): requirements.lock pyproject.toml
 run: setup ## run the whole pipeline; PRESET=name first merges presets/name.yaml into params.yaml
 	@if [ -n "$(PRESET)" ]; then $(BIN)/edgepress preset "$(PRESET)" --write; fi
 	@$(BIN)/edgepress params
+	@$(BIN)/python -m stages.lockfile
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
 	$(BIN)/dvc repro
 	@$(BIN)/edgepress report

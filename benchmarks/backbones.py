@@ -7,6 +7,7 @@ Run: python benchmarks/backbones.py [--side 224] [--families vision_transformer,
 from __future__ import annotations
 
 import argparse
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +36,8 @@ WORDS: tuple[str, ...] = (
 )
 WORDS += ("small", "_s0", "_b0", "_m0", "_t0", "18", "_s", "_t")
 """What names of small models hold, the smallest first."""
+LARGE = ("large", "huge", "giant", "gigantic", "enormous", "xl", "_l", "_h")
+"""What names of large models hold; taken where a family has nothing else."""
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "classification": ({"method": "classification"}, {"method": "linear"}),
     "segmentation": (
@@ -45,7 +48,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Print a line for each family and task that does not work, and the counts."""
+    """Print a line for each family, what does not work under each task, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--families", default="")
@@ -57,11 +60,13 @@ def main() -> None:
     for family, model in small(wanted):
         tried += 1
         spec = size_of(model, given.side)
-        for task in WAYS:
-            problem = try_one(model, task, spec)
+        start = time.perf_counter()
+        problems = {task: try_one(model, task, spec) for task in WAYS}
+        for task, problem in problems.items():
             counts[task] += not problem
-            if problem:
-                print(f"{family:<24} {model:<36} {task:<14} {problem}", flush=True)
+        said = "; ".join(f"{task}: {words}" for task, words in problems.items() if words) or "works"
+        seconds = time.perf_counter() - start
+        print(f"{family:<24} {model:<36} {spec.height:>4} {seconds:6.1f} s  {said}", flush=True)
     print(f"{tried} families: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
 
 
@@ -73,9 +78,10 @@ def small(families: list[str]) -> Iterator[tuple[str, str]]:
             yield family, min(models, key=_size)
 
 
-def _size(model: str) -> tuple[int, int, str]:
+def _size(model: str) -> tuple[bool, int, int, str]:
     ranks = [rank for rank, word in enumerate(WORDS) if word in model]
-    return (min(ranks, default=len(WORDS)), len(model), model)
+    large = any(word in model for word in LARGE)
+    return (large, min(ranks, default=len(WORDS)), len(model), model)
 
 
 def size_of(model: str, side: int) -> InputSpec:

@@ -55,8 +55,9 @@ def repro(stage: str, timeout_s: float) -> Done:
 
 @task(cache_policy=NO_CACHE)
 def prepare() -> None:
-    """Check the whole of params.yaml; write down what code, tools and the user's files are."""
+    """Check params.yaml and dvc.lock whole; write down what code, tools and user files are."""
     _command("params", "edgepress.cli", "params")
+    _command("lockfile", "stages.lockfile")
     _command("state", "stages.state")
 
 

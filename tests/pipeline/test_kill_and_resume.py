@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -102,7 +103,6 @@ def _contents(folder: Path, ignored: tuple[str, ...]) -> dict[str, bytes]:
 def test_dvc_carries_on_when_the_whole_run_was_killed(project: Project) -> None:
     project.change(distill={"recipe": {"epochs": 5}})
     whole = project.start("dvc", "repro", "distill")
-    # Not while DVC writes dvc.lock, which it does not do in one step.
     deadline = time.monotonic() + 120
     while not _runs(project, "stages.distill"):
         assert whole.poll() is None, "the run ended before it could be killed"
@@ -112,3 +112,15 @@ def test_dvc_carries_on_when_the_whole_run_was_killed(project: Project) -> None:
     output = project.repro("distill")
     assert "is blocked" not in output
     assert (project.folder / "models" / "student" / "model.json").is_file()
+
+
+def test_nothing_done_runs_again_when_the_lock_file_was_cut_off(project: Project) -> None:
+    lock = project.folder / "dvc.lock"
+    text = lock.read_text()
+    lock.write_text(text[: text.rindex("path:") + 3])
+    broken = project.run("dvc", "repro", "distill")
+    assert broken.returncode != 0
+    said = project.run("python", "-m", "stages.lockfile")
+    assert "set aside as dvc.lock.cut-off" in said.stderr
+    output = project.repro("distill")
+    assert set(re.findall(r"Running stage '(.*)'", output)) == {"state"}
