@@ -34,7 +34,7 @@ export NNCF_CI := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup run flow ui test lint bench lock clean
+.PHONY: help setup run flow ui test soak lint bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +67,9 @@ ui: setup ## serve MLflow, Prefect and the report on this machine; Ctrl-C stops 
 
 test: setup ## run the tests; TESTS=path picks some
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+soak: setup ## run the longer proofs that `make test` leaves out
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak -n $(WORKERS) --dist loadfile $(TESTS)
 
 lint: setup ## check style, types and who imports whom
 	$(BIN)/ruff check .

@@ -45,7 +45,6 @@ SMALL = {
     },
 }
 
-DISCS_TARGETS = (*ONNX_TARGETS, "jetson-tensorrt-fp32", "jetson-tensorrt-int8")
 DISCS = {
     "project": "discs",
     "task": {"method": "segmentation", "ignore_index": None, "argmax": False},
@@ -71,7 +70,7 @@ DISCS = {
         "recipe": {"epochs": 8, "batch": 8, "learning_rate": 0.05},
     },
     "slim": {"batch": 8, "epochs": 3},
-    "places": ["x86_64-onnxruntime", "jetson-tensorrt"],
+    "places": ["x86_64-onnxruntime"],
     "gates": {
         "min_score": {
             "accuracy": None,

@@ -126,6 +126,9 @@ def test_exactly_its_users_are_stale_when_code_changes(finished: Project, name: 
     with _kept(finished.folder / name) as path:
         path.write_text(path.read_text() + "\nCHANGED = 1\n")
         assert finished.stale() == CHANGED_CODE[name]
+
+
+def test_nothing_is_stale_when_the_code_is_as_it_was(finished: Project) -> None:
     assert finished.stale() == set()
 
 

@@ -66,7 +66,10 @@ def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Proje
     assert not list(state.glob("train-*"))
 
 
-@pytest.mark.parametrize("stage", ["ingest", "check", "embed", "curate", "distill", "slim"])
+LONGER = [pytest.param(name, marks=pytest.mark.soak) for name in ("check", "embed", "curate")]
+
+
+@pytest.mark.parametrize("stage", ["ingest", *LONGER, "distill", "slim"])
 def test_outputs_are_the_same_when_a_stage_was_killed_at_any_moment(
     project: Project, stage: str
 ) -> None:

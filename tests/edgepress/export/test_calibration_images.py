@@ -54,7 +54,10 @@ def watched(trained: Any, spec: Any, copies: int) -> Watched:
     return images
 
 
-@pytest.mark.parametrize("mixed", [False, True], ids=["int8", "tensors"])
+@pytest.mark.parametrize(
+    "mixed",
+    [pytest.param(False, id="int8"), pytest.param(True, id="tensors", marks=pytest.mark.soak)],
+)
 @pytest.mark.parametrize("place", EXPORTERS)
 def test_images_held_at_a_time_do_not_grow_when_there_are_more_of_them(
     trained: Any, make_job: Any, tmp_path: Path, place: str, mixed: bool
