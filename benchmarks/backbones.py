@@ -59,9 +59,11 @@ def main() -> None:
     tried = 0
     for family, model in small(wanted):
         tried += 1
-        spec = size_of(model, given.side)
         start = time.perf_counter()
-        problems = {task: try_one(model, task, spec) for task in WAYS}
+        for spec in sizes(model, given.side):
+            problems = {task: try_one(model, task, spec) for task in WAYS}
+            if not any(problems.values()):
+                break
         for task, problem in problems.items():
             counts[task] += not problem
         said = "; ".join(f"{task}: {words}" for task, words in problems.items() if words) or "works"
@@ -84,13 +86,16 @@ def _size(model: str) -> tuple[bool, int, int, str]:
     return (large, min(ranks, default=len(WORDS)), len(model), model)
 
 
-def size_of(model: str, side: int) -> InputSpec:
-    """Return the input: `side`, or the published one where the model takes no other."""
+def sizes(model: str, side: int) -> list[InputSpec]:
+    """Return the inputs to try: `side`, then the published one, or that alone if it is fixed."""
     config = timm.get_pretrained_cfg(model)
-    if config is not None and config.fixed_input_size:
-        side = config.input_size[1]
+    published = side if config is None else config.input_size[1]
+    only = config is not None and config.fixed_input_size
     half = (0.5,) * 3
-    return InputSpec(height=side, width=side, channels=3, mean=half, std=half)
+    return [
+        InputSpec(height=each, width=each, channels=3, mean=half, std=half)
+        for each in dict.fromkeys([published] if only else [side, published])
+    ]
 
 
 def try_one(model: str, name: str, spec: InputSpec) -> str:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import voluptuous
-from dvc.schema import LOCKFILE_SCHEMA
-
-from edgepress.errors import UserError
-from edgepress.params import read_yaml
+from dvc.exceptions import DvcException
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.utils import strictyaml
 
 LOCK = Path("dvc.lock")
 
@@ -33,8 +31,8 @@ def main() -> int:
 def whole(lock: Path) -> bool:
     """Tell whether DVC will read a lock file."""
     try:
-        voluptuous.Schema(LOCKFILE_SCHEMA)(read_yaml(lock))
-    except (UserError, voluptuous.Invalid):
+        strictyaml.load(str(lock), COMPILED_LOCKFILE_SCHEMA)
+    except DvcException:
         return False
     return True
 
