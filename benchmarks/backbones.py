@@ -73,17 +73,19 @@ def main() -> None:
 
 
 def small(families: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each family with the model whose name says most clearly that it is small."""
+    """Yield each family with the model that its name and published input say is small."""
     for family in families:
         models = timm.list_models(module=family)
         if models:
             yield family, min(models, key=_size)
 
 
-def _size(model: str) -> tuple[bool, int, int, str]:
+def _size(model: str) -> tuple[bool, int, int, int, str]:
     ranks = [rank for rank, word in enumerate(WORDS) if word in model]
     large = any(word in model for word in LARGE)
-    return (large, min(ranks, default=len(WORDS)), len(model), model)
+    config = timm.get_pretrained_cfg(model)
+    side = 0 if config is None else config.input_size[1]
+    return (large, min(ranks, default=len(WORDS)), side, len(model), model)
 
 
 def sizes(model: str, side: int) -> list[InputSpec]:
