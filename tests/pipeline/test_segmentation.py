@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(900)
 def discs(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project of discs whose whole graph has been run once."""
     project = copy_discs(tmp_path_factory.mktemp("discs"))
-    project.repro()
+    project.run_all()
     return project
 
 

@@ -85,7 +85,7 @@ def test_run_goes_on_and_ends_the_same_when_killed(
     assert Shards.open([out]).rows == 158
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.soak)])
 def test_damaged_shards_are_named_after_the_others_are_done_when_they_had_vectors(
     tars: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
 ) -> None:
