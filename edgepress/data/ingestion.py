@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from edgepress.data.inspection import Facts, inspect
-from edgepress.data.labels import Admitted, LabelRules, Read
+from edgepress.data.labels import Admitted, LabelRules, Read, Seen
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
@@ -123,9 +123,10 @@ def _refuse_labels(listing: Listing, labelling: Labelling) -> None:
             f"ingest.source: {listing.source} gives labels of type {listing.labels}, the task "
             f"{name} takes {labelling.rules.source()}; choose another source or task"
         )
-    if len(listing.classes) < 2:
+    least = labelling.rules.least_classes
+    if len(listing.classes) < least:
         raise UserError(
-            f"{listing.where}: expected at least 2 classes, found {list(listing.classes)}"
+            f"{listing.where}: expected at least {least} classes, found {list(listing.classes)}"
         )
 
 
@@ -158,7 +159,8 @@ def _admit(entry: Entry, facts: Facts, labels: LabelRules, read: Read) -> _Inspe
     if facts.reason or facts.width is None or facts.height is None:
         return entry, facts, Admitted(None, ())
     try:
-        return entry, facts, labels.admit(entry.label, (facts.width, facts.height), read)
+        seen = Seen(facts.width, facts.height, facts.orientation)
+        return entry, facts, labels.admit(entry.label, seen, read)
     except UnusableError as error:
         return entry, dataclasses.replace(facts, reason=str(error)), Admitted(None, ())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Facts:
     channels: int | None = None
     mode: str | None = None
     phash: int | None = None
+    orientation: int = 1
+    """EXIF's, 1 to 8; width and height are those of the picture turned by it."""
 
 
 def inspect(images: list[bytes | UnusableError]) -> list[Facts]:
@@ -41,12 +43,11 @@ def inspect(images: list[bytes | UnusableError]) -> list[Facts]:
         image = picture.image
         thumbnails.append(thumbnail(image))
         channels = 1 if image.mode == "L" else 3
-        facts.append(Facts("", digest, image.width, image.height, channels, picture.mode))
+        size = (image.width, image.height)
+        facts.append(
+            Facts("", digest, *size, channels, picture.mode, orientation=picture.orientation)
+        )
     if not thumbnails:
         return facts
     hashes = iter(phash(np.stack(thumbnails)).tolist())
-    return [fact if fact.reason else _with_hash(fact, next(hashes)) for fact in facts]
-
-
-def _with_hash(fact: Facts, value: int) -> Facts:
-    return Facts("", fact.sha256, fact.width, fact.height, fact.channels, fact.mode, value)
+    return [fact if fact.reason else replace(fact, phash=next(hashes)) for fact in facts]

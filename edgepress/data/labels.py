@@ -16,6 +16,18 @@ Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a picture was seen to be when its label is checked."""
+
+    width: int
+    """Pixels, upright."""
+    height: int
+    """Pixels, upright."""
+    orientation: int = 1
+    """EXIF's number for how the file's rows lie, 1 to 8; the picture has been turned by it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
     """A label that may be used."""
 
@@ -30,6 +42,11 @@ class LabelRules(Protocol):
 
     classes: tuple[str, ...]
 
+    @property
+    def least_classes(self) -> int:
+        """Classes there have to be: 2 where they exclude one another, 1 where they do not."""
+        ...
+
     def schema(self) -> pa.DataType:
         """Return the type of the manifest's column `label`."""
         ...
@@ -38,8 +55,8 @@ class LabelRules(Protocol):
         """Return the type of the labels that a source of this task lists."""
         ...
 
-    def admit(self, label: Any, size: tuple[int, int], read: Read) -> Admitted:
-        """Check a label of a picture of `size` (width, height); `UnusableError` says why not."""
+    def admit(self, label: Any, seen: Seen, read: Read) -> Admitted:
+        """Check a label of a picture; `UnusableError` says why it cannot be used."""
         ...
 
     def truth(self, label: Any, spec: InputSpec, read: Read) -> Arrays:

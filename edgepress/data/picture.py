@@ -56,10 +56,12 @@ class UnusableError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture in mode L or RGB, upright, and the mode it had in the file."""
+    """A decoded picture in mode L or RGB, upright; mode and orientation it had in the file."""
 
     image: Image.Image
     mode: str
+    orientation: int
+    """EXIF's, 1 to 8."""
 
 
 def open_picture(data: bytes) -> Picture:
@@ -71,7 +73,7 @@ def open_picture(data: bytes) -> Picture:
         raise UnusableError(str(reason)) from None
     except (ValueError, OSError, MemoryError):
         raise UnusableError(f"corrupt: its {image.mode} pixels cannot be converted") from None
-    return Picture(upright(converted, image), image.mode)
+    return Picture(upright(converted, image), image.mode, orientation_of(image))
 
 
 def load(data: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
@@ -97,11 +99,12 @@ def load(data: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
 
 def upright(image: Image.Image, original: Image.Image) -> Image.Image:
     """Turn `image`, decoded or converted, as the metadata of the `original` say."""
-    turn = _TURNS.get(_orientation(original))
+    turn = _TURNS.get(orientation_of(original))
     return image if turn is None else image.transpose(turn)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Return EXIF's number for how a decoded file's rows lie, 1 where it says none."""
     exif = image.info.get("exif")
     found = orientation(exif) if isinstance(exif, bytes) else None
     if found is not None:
@@ -110,7 +113,7 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(ORIENTATION)  # XMP and PNG's older place are Pillow's to read
     except Exception:  # Pillow raises nearly anything on damaged metadata
         return 1
-    return value if isinstance(value, int) else 1
+    return value if isinstance(value, int) and value in _TURNS else 1
 
 
 def _decoded(data: bytes, formats: tuple[str, ...]) -> Image.Image:

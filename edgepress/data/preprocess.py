@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgepress.data.picture import open_picture
+from edgepress.data.placement import LETTERBOX, placement
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 
@@ -23,9 +24,15 @@ def decode(data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
     mode = "L" if spec.channels == 1 else "RGB"
     if image.mode != mode:
         image = image.convert(mode)
-    if image.size != (spec.width, spec.height):
-        image = image.resize((spec.width, spec.height), _FILTERS[spec.resize])
-    return np.asarray(image, dtype=np.uint8).reshape(spec.height, spec.width, spec.channels)
+    place = placement(image.size, spec)
+    if image.size != (place.width, place.height):
+        image = image.resize((place.width, place.height), _FILTERS[spec.resize])
+    pixels = np.asarray(image, dtype=np.uint8).reshape(place.height, place.width, spec.channels)
+    if pixels.shape[:2] == (spec.height, spec.width):
+        return pixels
+    framed = np.full((spec.height, spec.width, spec.channels), LETTERBOX, np.uint8)
+    framed[place.rows, place.columns] = pixels
+    return framed
 
 
 def normalise(pixels: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:

@@ -25,7 +25,10 @@ class InputSpec(BaseModel):
     std: tuple[float, ...]
     """Per channel, on the 0..1 scale: above 0, at most 1."""
     resize: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
-    """Pillow's antialiased filter of that name, straight to (height, width)."""
+    """Pillow's antialiased filter of that name."""
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    """stretch resizes straight to (height, width); letterbox keeps the proportions, centres the
+    picture and fills what is left with the grey level 114."""
 
     @model_validator(mode="after")
     def _one_mean_and_std_per_channel_on_the_scale(self) -> Self:

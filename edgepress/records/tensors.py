@@ -13,8 +13,8 @@ Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]
 """Name -> array: what a session takes and what it gives."""
 Arrays = dict[str, Array]
-"""Name -> array over items: answers and truths; the first axis of each counts items, or, where an
-array `count` says how many belong to each item, the parts of all items one after another."""
+"""Name -> array over items: answers and truths; the first axis of each counts items. What an item
+may have several of is filled up to one number, with a value that says there is none."""
 
 Dtype = Literal["float32", "float16", "int8", "uint8", "int32", "int64", "bool"]
 

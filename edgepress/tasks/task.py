@@ -151,12 +151,4 @@ def joined(parts: list[Arrays]) -> Arrays:
 
 def item(arrays: Arrays, index: int) -> Arrays:
     """Return the arrays of one item, their first axis kept."""
-    count = arrays.get("count")
-    if count is None:
-        return {name: values[index : index + 1] for name, values in arrays.items()}
-    end = int(count[: index + 1].sum())
-    cut = slice(end - int(count[index]), end)
-    return {
-        name: values[index : index + 1] if name == "count" else values[cut]
-        for name, values in arrays.items()
-    }
+    return {name: values[index : index + 1] for name, values in arrays.items()}

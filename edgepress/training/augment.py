@@ -25,6 +25,10 @@ class Warp:
     """Most pixels of a shift; 0 shifts none."""
     offsets: Tensor
     """int64 [2, N, 1]: first row and first column taken of a picture padded by `pad` all round."""
+    height: int
+    """Pixels of every picture."""
+    width: int
+    """Pixels of every picture."""
 
     def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
         """Move uint8, integer or float [N, C, H, W]; what comes in from outside is `fill`."""
@@ -32,6 +36,14 @@ class Warp:
             mirror = self.flip.to(batch.device)[:, None, None, None]
             batch = torch.where(mirror, batch.flip(-1), batch)
         return self._shifted(batch, fill) if self.pad else batch
+
+    def points(self, places: Tensor) -> Tensor:
+        """Move places [N, K, 2], x before y from the upper left corner; they may leave a picture."""
+        x, y = places.unbind(-1)
+        if self.flip is not None:
+            x = torch.where(self.flip.to(x.device)[:, None], self.width - x, x)
+        rows, columns = self.offsets.to(x.device) - self.pad
+        return torch.stack([x - columns, y - rows], -1) if self.pad else torch.stack([x, y], -1)
 
     def _shifted(self, batch: Tensor, fill: float) -> Tensor:
         count, _, height, width = batch.shape
@@ -53,4 +65,4 @@ def draw(kind: Augment, shape: torch.Size, generator: torch.Generator) -> Warp |
     flip = torch.rand(count, generator=generator) < 0.5 if kind == "flip_shift" else None
     pad = max(1, max(height, width) // 8)
     offsets = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
-    return Warp(flip, pad, offsets)
+    return Warp(flip, pad, offsets, height, width)

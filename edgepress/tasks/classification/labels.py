@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from edgepress.data.labels import Admitted, Read
+from edgepress.data.labels import Admitted, Read, Seen
 from edgepress.data.picture import UnusableError
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
@@ -26,6 +26,7 @@ class Labels:
     """A label is an index into the classes."""
 
     classes: tuple[str, ...]
+    least_classes: int = 2
 
     def schema(self) -> pa.DataType:
         """Return the type of a label."""
@@ -35,7 +36,7 @@ class Labels:
         """Return the type of a source's label: the same."""
         return pa.int32()
 
-    def admit(self, label: Any, size: tuple[int, int], read: Read) -> Admitted:  # noqa: ARG002
+    def admit(self, label: Any, seen: Seen, read: Read) -> Admitted:  # noqa: ARG002
         """Take an index into the classes."""
         if not isinstance(label, int) or not 0 <= label < len(self.classes):
             raise UnusableError(f"no label: {label} is none of the {len(self.classes)} classes")

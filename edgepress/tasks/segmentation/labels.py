@@ -12,8 +12,9 @@ import pyarrow as pa
 from PIL import Image
 from pydantic import Field
 
-from edgepress.data.labels import Admitted, Read
+from edgepress.data.labels import Admitted, Read, Seen
 from edgepress.data.picture import UnusableError, load, upright
+from edgepress.data.placement import placement
 from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
@@ -45,6 +46,7 @@ class Labels:
 
     classes: tuple[str, ...]
     params: Params
+    least_classes: int = 2
 
     def schema(self) -> pa.DataType:
         """Return the type of a label: the mask's path and sha256, and how its values are read."""
@@ -54,14 +56,14 @@ class Labels:
         """Return the type of a source's label: the same without the hash."""
         return _POINTER
 
-    def admit(self, label: Any, size: tuple[int, int], read: Read) -> Admitted:
+    def admit(self, label: Any, seen: Seen, read: Read) -> Admitted:
         """Take a mask of the picture's size whose every value is a class, or the one ignored."""
         data = read(label["path"])
         values = _values(data)
-        if values.shape != (size[1], size[0]):
+        if values.shape != (seen.height, seen.width):
             height, width = values.shape
             raise UnusableError(
-                f"label: the mask is {width} x {height}, the picture {size[0]} x {size[1]}"
+                f"label: the mask is {width} x {height}, the picture {seen.width} x {seen.height}"
             )
         present = np.unique(values)
         if label["above_zero"]:
@@ -76,7 +78,10 @@ class Labels:
         return Admitted({**label, "sha256": hashlib.sha256(data).hexdigest()}, tuple(found))
 
     def truth(self, label: Any, spec: InputSpec, read: Read) -> Arrays:
-        """Return `mask`, uint8 [1, H, W], resized to the nearest pixel; 255 is ignored."""
+        """Return `mask`, uint8 [1, H, W], resized to the nearest pixel; 255 is ignored.
+
+        What a letterbox adds around the picture is ignored too.
+        """
         data = read(label["path"])
         if hashlib.sha256(data).hexdigest() != label["sha256"]:
             raise UserError(f"{label['path']}: the mask changed since ingest; ingest again")
@@ -85,9 +90,12 @@ class Labels:
         if self.params.ignore_index is not None and not label["above_zero"]:
             mask = np.where(values == self.params.ignore_index, IGNORED, values)
         image = Image.fromarray(mask.astype(np.uint8))
-        if image.size != (spec.width, spec.height):
-            image = image.resize((spec.width, spec.height), Image.Resampling.NEAREST)
-        return {"mask": np.asarray(image, np.uint8)[None].copy()}
+        place = placement(image.size, spec)
+        if image.size != (place.width, place.height):
+            image = image.resize((place.width, place.height), Image.Resampling.NEAREST)
+        found = np.full((1, spec.height, spec.width), IGNORED, np.uint8)
+        found[0, place.rows, place.columns] = np.asarray(image, np.uint8)
+        return {"mask": found}
 
 
 IGNORED = 255

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
+from edgepress.data.labels import Seen
 from edgepress.data.picture import UnusableError
 from edgepress.records.inputs import InputSpec
 from tests.classified import open_task
@@ -64,4 +65,4 @@ def test_every_class_has_its_recall_so_that_a_lost_one_shows() -> None:
 @pytest.mark.parametrize("label", [-1, 3, None, "cat"])
 def test_label_that_is_no_class_is_refused(label: object) -> None:
     with pytest.raises(UnusableError, match="none of the 3 classes"):
-        TASK.labels.admit(label, (8, 8), lambda path: b"")
+        TASK.labels.admit(label, Seen(8, 8), lambda path: b"")

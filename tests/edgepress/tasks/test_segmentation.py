@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import f1_score, jaccard_score
 
+from edgepress.data.labels import Seen
 from edgepress.data.picture import UnusableError
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
@@ -101,7 +102,7 @@ def test_masks_are_read_by_value_whatever_their_kind(mode: str | None) -> None:
     data = png(values, mode)
     label = {"path": "m.png", "above_zero": mode is not None}
     rules = task().labels
-    admitted = rules.admit(label, (8, 6), lambda path: data)
+    admitted = rules.admit(label, Seen(8, 6), lambda path: data)
     truth = rules.truth(admitted.label, SPEC, lambda path: data)["mask"]
     assert truth.shape == (1, 6, 8)
     assert sorted(np.unique(truth)) == [0, 1]
@@ -119,7 +120,7 @@ def test_masks_are_read_by_value_whatever_their_kind(mode: str | None) -> None:
 def test_mask_that_is_none_is_refused_with_its_reason(values: np.ndarray, words: str) -> None:
     with pytest.raises(UnusableError, match=words):
         task().labels.admit(
-            {"path": "m.png", "above_zero": False}, (8, 6), lambda path: png(values)
+            {"path": "m.png", "above_zero": False}, Seen(8, 6), lambda path: png(values)
         )
 
 
@@ -130,16 +131,16 @@ def test_mask_is_read_when_its_metadata_are_damaged() -> None:
     damaged = data[:33] + (len(title) - 4).to_bytes(4) + title + b"\0\0\0\0" + data[33:]
     rules = task().labels
     label = {"path": "m.png", "above_zero": False}
-    admitted = rules.admit(label, values.shape[::-1], lambda path: damaged)
+    admitted = rules.admit(label, Seen(*values.shape[::-1]), lambda path: damaged)
     assert admitted.classes == tuple(np.unique(values).tolist())
     with pytest.raises(UnusableError, match="label: the mask is corrupt: "):
-        rules.admit(label, values.shape[::-1], lambda path: data[:-30])
+        rules.admit(label, Seen(*values.shape[::-1]), lambda path: data[:-30])
 
 
 def test_mask_that_changed_since_ingest_stops_the_run() -> None:
     rules = task().labels
     before, after = png(masks(0)[0]), png(masks(1)[0])
-    admitted = rules.admit({"path": "m.png", "above_zero": False}, (8, 6), lambda path: before)
+    admitted = rules.admit({"path": "m.png", "above_zero": False}, Seen(8, 6), lambda path: before)
     with pytest.raises(UserError, match="the mask changed since ingest"):
         rules.truth(admitted.label, SPEC, lambda path: after)
 

@@ -1,0 +1,123 @@
+"""A decoupled anchor-free head: scores and boxes by branches of their own, on a feature pyramid.
+
+Papers: YOLOX, Ge et al. 2021, https://arxiv.org/abs/2107.08430, for the head; Lin et al. 2017,
+https://arxiv.org/abs/1612.03144, for the pyramid. Here with separable convolutions throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from edgepress.backbones.features import FeatureInfo
+from edgepress.errors import UserError
+from edgepress.params import Config
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import TensorSpec
+
+FEATURES = "maps"
+_PRIOR = 0.01
+"""Confidence of every place before training, as in https://arxiv.org/abs/1708.02002."""
+
+
+class Params(Config):
+    """Width and depth of the branches."""
+
+    method: Literal["decoupled"]
+    width: int = Field(ge=4, le=1024)
+    """Channels of the pyramid and of the branches."""
+    depth: int = Field(ge=1, le=8)
+    """Separable convolutions of each branch before its last."""
+
+
+class Decoupled(nn.Module):
+    """Maps of a backbone to a map for each of the outputs, in their order."""
+
+    def __init__(
+        self,
+        info: tuple[FeatureInfo, ...],
+        outputs: tuple[TensorSpec, ...],
+        strides: tuple[int, ...],
+        params: Params,
+    ) -> None:
+        """Build a level of the pyramid for each stride, and a branch for each output."""
+        super().__init__()
+        width = params.width
+        levels = sorted(set(strides))
+        self.taken = [_last_of(info, stride) for stride in levels]
+        self.lateral = nn.ModuleList()
+        for taken in self.taken:
+            if taken is None:  # coarser than the backbone goes
+                self.lateral.append(_separable(width, width, 2))
+            else:
+                self.lateral.append(_conv(info[taken].channels, width))
+        self.smooth = nn.ModuleList(_separable(width, width) for _ in levels)
+        self.level = [levels.index(stride) for stride in strides]
+        self.branches = nn.ModuleList(_branch(output, params) for output in outputs)
+
+    def forward(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
+        """Map a backbone's features to the outputs."""
+        pyramid: list[Tensor] = []
+        for taken, lateral in zip(self.taken, self.lateral, strict=True):
+            pyramid.append(lateral(pyramid[-1] if taken is None else maps[taken]))
+        for level in range(len(pyramid) - 2, -1, -1):
+            finer = pyramid[level]
+            size = (finer.shape[2], finer.shape[3])
+            pyramid[level] = finer + interpolate(pyramid[level + 1], size, mode="nearest")
+        smoothed = [smooth(each) for smooth, each in zip(self.smooth, pyramid, strict=True)]
+        return tuple(
+            branch(smoothed[level]) for level, branch in zip(self.level, self.branches, strict=True)
+        )
+
+
+def build(
+    info: tuple[FeatureInfo, ...],
+    outputs: tuple[TensorSpec, ...],
+    spec: InputSpec,
+    *,
+    params: Params,
+) -> nn.Module:
+    """Return the head for maps [1, C, h, w] of any number; their strides follow from their size."""
+    strides = tuple(_stride(output, spec) for output in outputs)
+    known = {each.reduction for each in info}
+    missing = [s for s in strides if s not in known and (s < max(known) or s == min(strides))]
+    if missing:
+        raise UserError(
+            f"head decoupled: the backbone has no map of stride {missing[0]}, it has "
+            f"{', '.join(map(str, sorted(known)))}; choose other strides or another backbone"
+        )
+    return Decoupled(info, outputs, strides, params)
+
+
+def _stride(output: TensorSpec, spec: InputSpec) -> int:
+    """Return the power of two that makes a map of this height from the input."""
+    return 2 ** math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)
+
+
+def _last_of(info: tuple[FeatureInfo, ...], stride: int) -> int | None:
+    """Return the last map of this stride, which has seen most; None where there is none."""
+    found = [index for index, each in enumerate(info) if each.reduction == stride]
+    return found[-1] if found else None
+
+
+def _branch(output: TensorSpec, params: Params) -> nn.Sequential:
+    last = nn.Conv2d(params.width, output.shape[1], 1)
+    if output.name.startswith("scores"):
+        nn.init.constant_(last.bias, -math.log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
+    steps = [_separable(params.width, params.width) for _ in range(params.depth)]
+    return nn.Sequential(*steps, last)
+
+
+def _conv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def _separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    depthwise = nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False)
+    return nn.Sequential(depthwise, nn.BatchNorm2d(inputs), nn.ReLU(), *_conv(inputs, outputs))

@@ -1,0 +1,1 @@
+"""A box and a class for each object."""

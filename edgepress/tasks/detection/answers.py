@@ -1,0 +1,190 @@
+"""Answers of detection: the surest boxes of each class, none over another of its class.
+
+The network gives two maps a stride, so that boxes and scores never share a scale of INT8; decoding
+and non-maximum suppression are outside of the graph. Precision is COCO's, its intervals and that of
+the paired drop from bootstrap samples of whole images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepress import intervals
+from edgepress.records.inputs import InputSpec
+from edgepress.records.measurement import Score
+from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+from edgepress.tasks._average_precision import Matched, match, mean
+from edgepress.tasks.detection import boxes
+from edgepress.tasks.detection.labels import NONE, Params
+
+NO_ANSWER = -9
+"""Category in the first place of an image whose outputs are not finite."""
+_SAME = 0.5
+"""Overlap from which two boxes are of one object, for agreement."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`boxes` float32 [N, K, 4] in input pixels, `scores` float32 and `category` int32 [N, K]."""
+
+    classes: tuple[str, ...]
+    params: Params
+    units: Mapping[str, str] = field(
+        default_factory=lambda: {"mean_ap": "share", "mean_ap_50": "share"}
+    )
+    shares: tuple[str, ...] = ()
+
+    def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
+        """Return `boxes_S` [1, 4, h, w] and `scores_S` [1, classes, h, w] for each stride S."""
+        found = []
+        for stride in self.params.strides:
+            size = (-(-spec.height // stride), -(-spec.width // stride))
+            for name, channels in (("boxes", 4), ("scores", len(self.classes))):
+                shape = (1, channels, *size)
+                found.append(TensorSpec(name=f"{name}_{stride}", shape=shape, layout="NCHW"))
+        return tuple(found)
+
+    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
+        """Return the answers of n items; places of the K without a box have category -1."""
+        count = len(next(iter(raw.values())))
+        most = self.params.most_answers
+        found: Arrays = {
+            "boxes": np.zeros((count, most, 4), np.float32),
+            "scores": np.zeros((count, most), np.float32),
+            "category": np.full((count, most), NONE, np.int32),
+        }
+        finite = np.all([np.isfinite(m).reshape(count, -1).all(1) for m in raw.values()], axis=0)
+        found["category"][~finite, 0] = NO_ANSWER
+        for row in np.flatnonzero(finite):
+            self._decode(row, raw, spec, found)
+        return found
+
+    def score(
+        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+    ) -> tuple[Score, ...]:
+        """Return mean AP over overlaps of 0.5 to 0.95 and at 0.5, then the first of every class."""
+        mine = match(ours, truth, len(self.classes))
+        theirs = None if floats is None else match(floats, truth, len(self.classes))
+        items = len(truth["category"])
+        whole = np.ones((1, items))
+        weights = intervals.resamples(items)
+        now, drawn = mine.precision(whole)[0], mine.precision(weights)
+        before = rivals = None
+        if theirs is not None:
+            before, rivals = theirs.precision(whole)[0], theirs.precision(weights)
+        found = []
+        for name, picked in (("mean_ap", slice(None)), ("mean_ap_50", slice(1))):
+            value = float(mean(now[picked]))
+            drop = None
+            if before is not None and rivals is not None:
+                fall = _means(rivals[:, picked]) - _means(drawn[:, picked])
+                drop = intervals.between(fall, float(mean(before[picked])) - value, confidence)
+            interval = intervals.between(_means(drawn[:, picked]), value, confidence)
+            found.append(Score(name=name, value=interval, drop=drop, items=items))
+        return (*found, *self._classes(mine, now, drawn, confidence))
+
+    def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
+        """Return for each item what share of its sure boxes both have, alike in place and score.
+
+        Two boxes of a class that overlap count by their overlap times the lower over the higher
+        confidence; a box that only one has counts nothing.
+        """
+        return np.array([self._alike(ours, floats, row) for row in range(len(ours["category"]))])
+
+    def _decode(self, row: int, raw: Tensors, spec: InputSpec, found: Arrays) -> None:
+        cut = np.log(self.params.least_score) - np.log1p(-self.params.least_score)
+        parts: list[tuple[npt.NDArray[np.float32], ...]] = []
+        for stride in self.params.strides:
+            logits = np.asarray(raw[f"scores_{stride}"][row], np.float32).reshape(
+                len(self.classes), -1
+            )
+            category, place = np.nonzero(logits > cut)
+            distances = np.asarray(raw[f"boxes_{stride}"][row], np.float32).reshape(4, -1)
+            places = boxes.middles(spec.height, spec.width, stride)[place]
+            each = boxes.boxes_of(distances.T[place], places, np.float32([stride]))
+            parts.append((each, logits[category, place], category.astype(np.float32)))
+        every, logits, category = (np.concatenate(column) for column in zip(*parts, strict=True))
+        every = np.clip(every, 0, np.float32([spec.width, spec.height] * 2))
+        stay = self._surest(every, logits, category)
+        stay = stay[(every[stay, 2:] > every[stay, :2]).all(axis=1)]
+        count = len(stay)
+        found["boxes"][row, :count] = every[stay]
+        found["scores"][row, :count] = 1 / (1 + np.exp(-logits[stay]))
+        found["category"][row, :count] = category[stay]
+
+    def _surest(
+        self,
+        every: npt.NDArray[np.float32],
+        scores: npt.NDArray[np.float32],
+        category: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.int64]:
+        """Return the boxes that suppression within each class leaves, the surest K in order."""
+        stay = [np.zeros(0, np.int64)]
+        for index in np.unique(category):
+            rows = np.flatnonzero(category == index)
+            stay.append(rows[boxes.kept(every[rows], scores[rows], self.params.overlap)])
+        left = np.concatenate(stay)
+        order = np.argsort(-scores[left], kind="stable")
+        return left[order[: self.params.most_answers]]
+
+    def _classes(
+        self,
+        mine: Matched,
+        now: npt.NDArray[np.float64],
+        drawn: npt.NDArray[np.float64],
+        confidence: float,
+    ) -> list[Score]:
+        found = []
+        for index, name in enumerate(self.classes):
+            items = int(mine.items[index])
+            if items:
+                value = float(mean(now[:, index]))
+                draws = mean(drawn[:, :, index], axis=1)
+                interval = intervals.between(draws, value, confidence)
+                found.append(Score(name="ap", of=name, value=interval, items=items))
+        return found
+
+    def _alike(self, ours: Arrays, floats: Arrays, row: int) -> float:
+        if NO_ANSWER in (ours["category"][row, 0], floats["category"][row, 0]):
+            return 0.0
+        # One that is just below the line for one answer and above it for the other has not gone.
+        a, b = self._shown(ours, row, self.params.sure), self._shown(floats, row, self.params.sure)
+        wide_a, wide_b = (self._shown(each, row, 0.0) for each in (ours, floats))
+        forth, count_a = _held(a, wide_b)
+        back, count_b = _held(b, wide_a)
+        return (forth + back) / (count_a + count_b) if count_a + count_b else 1.0
+
+    def _shown(self, answers: Arrays, row: int, least: float) -> Arrays:
+        there = (answers["category"][row] >= 0) & (answers["scores"][row] >= least)
+        return {name: values[row][there] for name, values in answers.items()}
+
+
+def answers(classes: tuple[str, ...], *, params: Params) -> Answers:
+    """Return the rules of answers."""
+    return Answers(classes, params)
+
+
+def _held(sure: Arrays, other: Arrays) -> tuple[float, int]:
+    """Return how much of the sure boxes another answer has, each of its boxes used once."""
+    near = boxes.overlaps(sure["boxes"], other["boxes"]).astype(np.float64)
+    near[sure["category"][:, None] != other["category"][None]] = 0.0
+    total = 0.0
+    for rank in range(len(near)):
+        if not near.shape[1] or (best := int(near[rank].argmax())) < 0:
+            break
+        overlap = float(near[rank, best])
+        if overlap < _SAME:
+            continue
+        pair = (float(sure["scores"][rank]), float(other["scores"][best]))
+        total += overlap * min(pair) / max(pair)
+        near[:, best] = 0.0
+    return total, len(near)
+
+
+def _means(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return for each draw the mean over what there is of [draws, overlaps, classes]."""
+    return mean(precision.reshape(len(precision), -1), axis=1)

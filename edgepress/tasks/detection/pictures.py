@@ -1,0 +1,64 @@
+"""Pictures of detection: boxes over the image, each in its class's colour."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from edgepress.records.tensors import Arrays
+from edgepress.tasks.detection.labels import Params
+
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Sure boxes of an answer, all boxes of a truth; those not judged are grey."""
+
+    classes: tuple[str, ...]
+    params: Params
+
+    def draw(self, image: Picture, answer: Arrays) -> Picture:
+        """Return the image [H, W, C], as large as the input, with boxes over it, RGB [H, W, 3]."""
+        height, width = image.shape[:2]
+        plain = np.ascontiguousarray(np.broadcast_to(image, (height, width, 3)))
+        canvas = Image.fromarray(plain)
+        pen = ImageDraw.Draw(canvas)
+        thick = max(1, min(height, width) // 128)
+        for place in self._shown(answer):
+            box = answer["boxes"][0, place]
+            pen.rectangle(
+                (box[0], box[1], max(box[0], box[2] - 1), max(box[1], box[3] - 1)),
+                outline=self._colour(answer, place),
+                width=thick,
+            )
+        return np.asarray(canvas).copy()
+
+    def caption(self, answer: Arrays) -> str:
+        """Return how many boxes of every class there are, the most frequent first."""
+        if answer["category"][0, 0] < -1:
+            return "no answer"
+        counts = np.bincount(answer["category"][0, self._shown(answer)], minlength=1)
+        order = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
+        return ", ".join(f"{counts[index]} {self.classes[index]}" for index in order) or "nothing"
+
+    def _shown(self, answer: Arrays) -> npt.NDArray[np.int64]:
+        there = answer["category"][0] >= 0
+        if "scores" in answer:
+            there = there & (answer["scores"][0] >= self.params.sure)
+        return np.flatnonzero(there)
+
+    def _colour(self, answer: Arrays, place: int) -> tuple[int, ...]:
+        if "ignore" in answer and (answer["ignore"] | answer["crowd"])[0, place]:
+            return (128, 128, 128)
+        hue = (0.09 + 0.61803 * int(answer["category"][0, place])) % 1.0
+        return tuple(round(part * 255) for part in colorsys.hsv_to_rgb(hue, 0.85, 1.0))
+
+
+def pictures(classes: tuple[str, ...], *, params: Params) -> Pictures:
+    """Return the rules of pictures."""
+    return Pictures(classes, params)
