@@ -74,7 +74,7 @@ def with_answers(run: Run, stage: Stage, spec: InputSpec) -> Run:
         views = [("picture", "", _png(picture[:, :, 0] if spec.channels == 1 else picture))]
         for what, held in (("label", reference.truth), ("answer", reference.answers)):
             one = item(held, row)
-            drawn = task.pictures.draw(picture, one)
+            drawn = task.pictures.draw(picture, one, spec)
             views.append((what, task.pictures.caption(one), _png(drawn)))
         shown.append(Shown(name, f"agreement {agreement[row]:.3g}", tuple(views)))
     return replace(run, answers=tuple(shown))

@@ -60,7 +60,10 @@ class AnswerRules(Protocol):
         ...
 
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
-        """Return for each of N items how far two answers agree, 0 to 1; 1 is no difference."""
+        """Return for each of N items how far two answers agree, 0 to 1; 1 is no difference.
+
+        A truth may take the place of `floats`: the report shows the items that are furthest off.
+        """
         ...
 
 
@@ -91,8 +94,13 @@ class Learner(Protocol):
 class PictureRules(Protocol):
     """Pictures of one task, for the report."""
 
-    def draw(self, image: npt.NDArray[np.uint8], answer: Arrays) -> npt.NDArray[np.uint8]:
-        """Return an image [H, W, C] with an answer or truth over it, RGB uint8 [H, W, 3]."""
+    def draw(
+        self, image: npt.NDArray[np.uint8], answer: Arrays, spec: InputSpec
+    ) -> npt.NDArray[np.uint8]:
+        """Return an image [H, W, C] with an answer or truth over it, RGB uint8 [H, W, 3].
+
+        The image is fitted as `spec` says and may be of another size; places are in its pixels.
+        """
         ...
 
     def caption(self, answer: Arrays) -> str:

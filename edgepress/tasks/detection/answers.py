@@ -159,8 +159,14 @@ class Answers:
         return (forth + back) / (count_a + count_b) if count_a + count_b else 1.0
 
     def _shown(self, answers: Arrays, row: int, least: float) -> Arrays:
-        there = (answers["category"][row] >= 0) & (answers["scores"][row] >= least)
-        return {name: values[row][there] for name, values in answers.items()}
+        """Return the boxes of one item from a confidence on; those of a truth are certain."""
+        category = answers["category"][row]
+        scores = answers["scores"][row] if "scores" in answers else np.ones(len(category))
+        there = (category >= 0) & (scores >= least)
+        if "crowd" in answers:
+            there &= ~(answers["crowd"][row] | answers["ignore"][row])
+        boxes_there = answers["boxes"][row][there]
+        return {"boxes": boxes_there, "scores": scores[there], "category": category[there]}
 
 
 def answers(classes: tuple[str, ...], *, params: Params) -> Answers:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection.labels import Params
 
@@ -22,15 +23,16 @@ class Pictures:
     classes: tuple[str, ...]
     params: Params
 
-    def draw(self, image: Picture, answer: Arrays) -> Picture:
-        """Return the image [H, W, C], as large as the input, with boxes over it, RGB [H, W, 3]."""
+    def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:
+        """Return the image [H, W, C] with boxes over it, RGB [H, W, 3]."""
         height, width = image.shape[:2]
         plain = np.ascontiguousarray(np.broadcast_to(image, (height, width, 3)))
         canvas = Image.fromarray(plain)
         pen = ImageDraw.Draw(canvas)
         thick = max(1, min(height, width) // 128)
+        sizes = np.tile([width / spec.width, height / spec.height], 2)
         for place in self._shown(answer):
-            box = answer["boxes"][0, place]
+            box = answer["boxes"][0, place] * sizes
             pen.rectangle(
                 (box[0], box[1], max(box[0], box[2] - 1), max(box[1], box[3] - 1)),
                 outline=self._colour(answer, place),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.segmentation.labels import IGNORED, Params
 
@@ -23,7 +24,7 @@ class Pictures:
 
     classes: tuple[str, ...]
 
-    def draw(self, image: Picture, answer: Arrays) -> Picture:
+    def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:  # noqa: ARG002
         """Return the image [H, W, C] with the classes of one item over it, RGB [H, W, 3]."""
         height, width = image.shape[:2]
         mask = Image.fromarray(answer["mask"][0]).resize((width, height), Image.Resampling.NEAREST)

@@ -175,7 +175,7 @@ def test_too_many_classes_are_refused() -> None:
 
 def test_answer_is_drawn_over_its_picture_at_the_pictures_size(tmp_path: Path) -> None:
     image = np.full((6, 8, 3), 100, np.uint8)
-    drawn = task().pictures.draw(image, {"mask": masks(0, 1)[0]})
+    drawn = task().pictures.draw(image, {"mask": masks(0, 1)[0]}, SPEC)
     assert drawn.shape == image.shape
     assert drawn.dtype == np.uint8
     assert (drawn != image).any()
