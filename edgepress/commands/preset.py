@@ -60,10 +60,13 @@ def merge(text: str, preset: dict[str, Any], where: str) -> str:
 
     Mappings are merged key by key; one that names another `method` is replaced as a whole. In the
     free sections (variants, exporters, budgets, bounds by precision or score) entries may be added,
-    and null removes one.
+    and null removes one. With another task the bounds of the last one's scores are gone.
     """
     yaml = _round_trip()
     tree = yaml.load(text)
+    task = preset.get("task", {}).get("method")
+    if task is not None and task != tree["task"].get("method"):
+        tree["gates"]["min_score"].clear()
     _merge(tree, preset, (), where)
     out = io.StringIO()
     yaml.dump(tree, out)

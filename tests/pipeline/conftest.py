@@ -11,5 +11,5 @@ from tests.pipeline.project import Project, copy_project
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose whole graph has been run once."""
     project = copy_project(tmp_path_factory.mktemp("finished"))
-    project.repro()
+    project.run_all()
     return project

@@ -1,8 +1,8 @@
 """Run every stage of dvc.yaml in order, each in a fork of one process that has the libraries.
 
-`dvc repro` starts a process a stage and pays twenty times for importing torch. What a test of a
-second task needs is what the stages leave: each still runs alone as `__main__`, so a stage that
-loads code its state does not know of is still refused. `dvc commit` then writes the lock file.
+`dvc repro` starts a process a stage and pays twenty times for importing torch; `make run`, which CI
+runs too, is that. Here each stage still runs alone as `__main__`, so that one which loads code its
+state does not know of is still refused, and `dvc commit` writes the same lock file afterwards.
 """
 
 from __future__ import annotations

@@ -138,3 +138,13 @@ def test_preset_suggests_the_nearest_when_the_name_is_unknown(
 ) -> None:
     assert main(["preset", "mor"]) == 2
     assert "not one of more, same (did you mean more?)" in capsys.readouterr().err
+
+
+def test_bounds_of_the_scores_are_the_presets_alone_when_it_names_another_task() -> None:
+    base = BASE + "task: {method: a}\ngates:\n  min_score: {old: 0.5}   # by score\n  drop: 0.1\n"
+    new = {"task": {"method": "b"}, "gates": {"min_score": {"new": 0.7}}}
+    after = merge(base, new, "p")
+    assert yaml.safe_load(after)["gates"] == {"min_score": {"new": 0.7}, "drop": 0.1}
+    assert "# by score" in after
+    kept = merge(base, {**new, "task": {"method": "a"}}, "p")
+    assert yaml.safe_load(kept)["gates"]["min_score"] == {"old": 0.5, "new": 0.7}
