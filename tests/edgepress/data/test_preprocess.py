@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgepress.data.placement import placement
 from edgepress.data.preprocess import decode, normalise
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
@@ -87,3 +88,30 @@ def test_normalise_moves_channels_first_each_with_its_own_scale() -> None:
 def test_normalise_refuses_a_spec_that_does_not_fit(change: dict[str, object]) -> None:
     with pytest.raises(UserError, match=f"input.{next(iter(change))}"):
         normalise(np.zeros((1, 4, 6, 3), np.uint8), COLOUR.model_copy(update=change))
+
+
+@given(
+    width=st.integers(1, 200),
+    height=st.integers(1, 200),
+    into=st.tuples(st.integers(1, 64), st.integers(1, 64)),
+)
+def test_letterbox_keeps_proportions_and_touches_two_sides(
+    width: int, height: int, into: tuple[int, int]
+) -> None:
+    spec = GREY.model_copy(update={"fit": "letterbox", "width": into[0], "height": into[1]})
+    place = placement((width, height), spec)
+    assert place.width == into[0] or place.height == into[1]
+    assert 0 <= place.left <= into[0] - place.width
+    assert 0 <= place.top <= into[1] - place.height
+    ratio = min(into[0] / width, into[1] / height)
+    assert abs(place.width - width * ratio) <= 1
+    assert abs(place.height - height * ratio) <= 1
+
+
+def test_letterbox_fills_with_one_grey_and_centres() -> None:
+    image = Image.new("RGB", (12, 4), (200, 10, 30))
+    spec = COLOUR.model_copy(update={"fit": "letterbox"})
+    pixels = decode(png(image), spec)
+    assert pixels.shape == (4, 6, 3)
+    assert (pixels[[0, 3]] == 114).all()
+    assert (pixels[1:3] == (200, 10, 30)).all()
