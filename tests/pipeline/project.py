@@ -1,4 +1,4 @@
-"""Small copies of the project that the real pipeline runs in: digits, and discs to segment."""
+"""Small copies of the project that the real pipeline runs in, one for each task."""
 
 from __future__ import annotations
 
@@ -76,6 +76,54 @@ DISCS = {
             "mean_iou": 0.5,
             "mean_dice": 0.6,
         },
+    },
+}
+
+
+SCENES = {
+    "project": "scenes",
+    "task": {
+        "method": "detection",
+        "strides": [4, 8],
+        "most_objects": 4,
+        "most_answers": 20,
+        "least_score": 0.05,
+        "overlap": 0.6,
+        "sure": 0.4,
+    },
+    "ingest": {
+        "source": {
+            "method": "digit_scenes",
+            "scenes": 600,
+            "side": 32,
+            "least": 0,
+            "most": 2,
+            "digits": [0, 1, 4],
+        },
+    },
+    "input": {"height": 32, "width": 32},
+    "train": {
+        "backbone": {"depth": 8, "width": 8},
+        "head": {"method": "decoupled", "width": 16, "depth": 1},
+        "recipe": {"epochs": 10, "batch": 8, "learning_rate": 0.05},
+    },
+    "distill": {
+        "backbone": {"width": 8},
+        "head": {"method": "decoupled", "width": 12, "depth": 1},
+        "recipe": {
+            "epochs": 10,
+            "batch": 8,
+            "learning_rate": 0.05,
+            "temperature": 1.0,
+            "weight": 0.5,
+        },
+    },
+    "slim": {"batch": 8, "epochs": 4, "learning_rate": 0.02},
+    "places": ["x86_64-onnxruntime"],
+    "gates": {
+        "min_score": {"mean_ap": 0.05, "mean_ap_50": 0.2},
+        "max_error": {"int8": 0.5},
+        "min_agreement": {"fp32": 0.99, "int8": 0.8},
     },
 }
 
@@ -182,6 +230,13 @@ def copy_discs(folder: Path) -> Project:
     project = copy_project(folder)
     draw_discs(folder / "data" / "discs", 120)
     project.change(**DISCS)
+    return project
+
+
+def copy_scenes(folder: Path) -> Project:
+    """Copy the project and make it find digits on canvases."""
+    project = copy_project(folder)
+    project.change(**SCENES)
     return project
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,8 @@ class Params(Config):
     """Digits on a canvas, at least."""
     most: int = Field(ge=1, le=20)
     """Digits on a canvas, at most; fewer where they would lie over one another."""
+    digits: tuple[Annotated[int, Field(ge=0, le=9)], ...] = tuple(range(10))
+    """Those that are drawn, in the order of the classes."""
 
 
 def ingest(folder: Path, *, params: Params) -> Listing:
@@ -66,7 +68,7 @@ def ingest(folder: Path, *, params: Params) -> Listing:
         where="scenes of scikit-learn's digits",
         container="parquet",
         inside=True,
-        classes=tuple(map(str, range(10))),
+        classes=tuple(map(str, params.digits)),
         splits=frozenset(SPLITS),
         entries=entries,
         column="image",
@@ -78,7 +80,9 @@ def _scenes(params: Params) -> Iterator[tuple[Split, Grey, list[dict[str, Any]]]
     from sklearn.datasets import load_digits
 
     pictures, digits = load_digits(return_X_y=True)
-    levels = np.round(pictures.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    wanted = np.isin(digits, params.digits)
+    levels = np.round(pictures[wanted].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    categories = [params.digits.index(digit) for digit in digits[wanted]]
     rng = np.random.default_rng(0)
     edges = np.cumsum([0, *_SHARES.values()])
     for number in range(params.scenes):
@@ -86,7 +90,7 @@ def _scenes(params: Params) -> Iterator[tuple[Split, Grey, list[dict[str, Any]]]
         index = int(np.searchsorted(edges, share) - 1)
         pool = np.arange(int(edges[index] * len(levels)), int(edges[index + 1] * len(levels)))
         chosen = rng.choice(pool, rng.integers(params.least, params.most + 1))
-        canvas, objects = _scene(rng, params.side, [(levels[i], int(digits[i])) for i in chosen])
+        canvas, objects = _scene(rng, params.side, [(levels[i], categories[i]) for i in chosen])
         yield SPLITS[index], canvas, objects
 
 
