@@ -95,7 +95,7 @@ def build(
 
 def _stride(output: TensorSpec, spec: InputSpec) -> int:
     """Return the power of two that makes a map of this height from the input."""
-    return 2 ** math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)
+    return int(2 ** math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9))
 
 
 def _last_of(info: tuple[FeatureInfo, ...], stride: int) -> int | None:

@@ -38,7 +38,7 @@ class Warp:
         return self._shifted(batch, fill) if self.pad else batch
 
     def points(self, places: Tensor) -> Tensor:
-        """Move places [N, K, 2], x before y from the upper left corner; they may leave a picture."""
+        """Move places [N, K, 2], x before y from the upper left; they may leave a picture."""
         x, y = places.unbind(-1)
         if self.flip is not None:
             x = torch.where(self.flip.to(x.device)[:, None], self.width - x, x)

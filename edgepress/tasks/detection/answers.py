@@ -63,7 +63,7 @@ class Answers:
         }
         finite = np.all([np.isfinite(m).reshape(count, -1).all(1) for m in raw.values()], axis=0)
         found["category"][~finite, 0] = NO_ANSWER
-        for row in np.flatnonzero(finite):
+        for row in np.flatnonzero(finite).tolist():
             self._decode(row, raw, spec, found)
         return found
 
@@ -110,10 +110,10 @@ class Answers:
             category, place = np.nonzero(logits > cut)
             distances = np.asarray(raw[f"boxes_{stride}"][row], np.float32).reshape(4, -1)
             places = boxes.middles(spec.height, spec.width, stride)[place]
-            each = boxes.boxes_of(distances.T[place], places, np.float32([stride]))
+            each = boxes.boxes_of(distances.T[place], places, np.array([stride], np.float32))
             parts.append((each, logits[category, place], category.astype(np.float32)))
         every, logits, category = (np.concatenate(column) for column in zip(*parts, strict=True))
-        every = np.clip(every, 0, np.float32([spec.width, spec.height] * 2))
+        every = np.clip(every, 0, np.array([spec.width, spec.height] * 2, np.float32))
         there = np.flatnonzero((every[:, 2:] > every[:, :2]).all(axis=1))
         every, logits, category = every[there], logits[there], category[there]
         most = self.params.most_answers

@@ -170,7 +170,8 @@ def test_boxes_come_back_when_the_outputs_say_them() -> None:
     scores = TASK.answers.score(found, found, truth, 0.95)
     assert [score.name for score in scores[:2]] == ["mean_ap", "mean_ap_50"]
     assert scores[0].value.value == 1
-    assert scores[0].drop is not None and scores[0].drop.high == 0
+    assert scores[0].drop is not None
+    assert scores[0].drop.high == 0
 
 
 def test_answer_is_none_when_one_output_is_not_finite() -> None:
