@@ -39,7 +39,7 @@ def percent(share: float | None) -> str:
 
 def name(text: str) -> str:
     """Write a score's name as people say it."""
-    return text.replace("_", " ").replace("iou", "IoU")
+    return " ".join(_SHORT.get(word, word) for word in text.split("_"))
 
 
 def heading(text: str) -> str:
@@ -107,6 +107,10 @@ def gate_value(value: float | None, unit: str) -> str:
     if value is None:
         return ABSENT
     return f"{100 * value:.4g} %" if unit == "share" else f"{value:.4g} {unit}".strip()
+
+
+_SHORT = {"ap": "AP", "f1": "F1", "iou": "IoU", "oks": "OKS", "pck": "PCK"}
+"""Words of names that are said letter by letter."""
 
 
 def _digits(value: float) -> str:

@@ -25,6 +25,8 @@ NO_ANSWER = -9
 """Category in the first place of an image whose outputs are not finite."""
 SIZES = ("small", "medium", "large")
 """COCO's ranges of areas in pixels of the picture: below 32^2, to 96^2, above."""
+_WHOLE = 0.999
+"""Likeness of two boxes from which rounding alone tells them apart."""
 _SAME = 0.5
 """Overlap from which two boxes are of one object, for agreement."""
 
@@ -178,7 +180,8 @@ def _held(sure: Arrays, other: Arrays) -> tuple[float, int]:
         if overlap < _SAME:
             continue
         pair = (float(sure["scores"][rank]), float(other["scores"][best]))
-        total += overlap * min(pair) / max(pair)
+        alike = overlap * min(pair) / max(pair)
+        total += 1.0 if alike >= _WHOLE else alike
         near[:, best] = 0.0
     return total, len(near)
 

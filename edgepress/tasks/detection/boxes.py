@@ -91,8 +91,8 @@ def _first(sides: Floats, overlap: float) -> npt.NDArray[np.bool_]:
 
 
 def _covered(surer: Floats, sides: Floats, overlap: float) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = _clash(surer, sides, overlap).any(axis=0)
-    return found
+    """Return [M]: one of the surer boxes overlaps it more than `overlap`."""
+    return np.asarray(_clash(surer, sides, overlap).any(axis=0))
 
 
 def _clash(a: Floats, b: Floats, overlap: float) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection import boxes
 from edgepress.tasks.detection._assignment import overlaps
-from edgepress.tasks.task import Task
+from edgepress.tasks.task import Task, joined
 from edgepress.training.augment import Warp
 
 CLASSES = ("cell", "wall", "seed")
@@ -174,6 +174,39 @@ def test_boxes_come_back_when_the_outputs_say_them() -> None:
     assert scores[0].drop.high == 0
 
 
+def scored(answers: Arrays, truth: Arrays) -> dict[tuple[str, str | None], Any]:
+    found = TASK.answers.score(answers, None, truth, 0.95)
+    return {(score.name, score.of): score for score in found}
+
+
+def test_scores_by_size_are_those_that_the_truth_has() -> None:
+    truth = truth_of(thing([4, 6, 30, 40], 1), thing([0, 0, 64, 44], 2))
+    found = scored(TASK.answers.decode(raw_for(truth), SPEC), truth)
+    names = [name for name, of in found if of is None]
+    assert names == ["mean_ap", "mean_ap_50", "mean_ap_small", "mean_ap_medium"]
+    assert set(names) < set(TASK.answers.units)
+    assert all(found[name, None].value.value == 1 for name in names)
+    missed = truth_of(thing([4, 6, 30, 40], 1))
+    found = scored(TASK.answers.decode(raw_for(missed), SPEC), truth)
+    assert found["mean_ap_small", None].value.value == 1
+    assert found["mean_ap_medium", None].value.value == 0
+
+
+def test_draws_without_a_class_say_nothing_of_its_precision() -> None:
+    truth = joined([truth_of(thing([4, 6, 30, 40], 1)), truth_of(thing([4, 6, 30, 40], 2))])
+    answers = TASK.answers.decode(raw_for(truth), SPEC)
+    found = scored(answers, truth)
+    assert (found["ap", "wall"].value.low, found["ap", "wall"].items) == (1, 1)
+    assert ("ap", "cell") not in found
+
+
+def test_scores_are_nothing_when_no_picture_has_an_object() -> None:
+    truth = truth_of()
+    found = scored(TASK.answers.decode(raw_for(truth_of(thing([4, 6, 30, 40]))), SPEC), truth)
+    assert list(found) == [("mean_ap", None), ("mean_ap_50", None)]
+    assert found["mean_ap", None].value.value == 0
+
+
 def test_answer_is_none_when_one_output_is_not_finite() -> None:
     raw = raw_for(truth_of(thing([4, 6, 30, 40], 1)))
     raw["boxes_16"][0, 0, 0, 0] = np.nan
@@ -200,6 +233,40 @@ def test_kept_boxes_are_torchvisions_when_suppressed() -> None:
     for overlap in (0.3, 0.6, 0.9):
         expected = torchvision.ops.nms(torch.from_numpy(every), torch.from_numpy(scores), overlap)
         assert boxes.kept(every, scores, overlap).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("most", [None, 1, 100])
+def test_kept_boxes_are_torchvisions_when_there_are_many_of_several_classes(
+    most: int | None,
+) -> None:
+    rng = np.random.default_rng(2)
+    count = 5000  # more than are looked at together
+    low = rng.uniform(0, 300, (count, 2))
+    every = np.concatenate([low, low + rng.uniform(4, 60, (count, 2))], axis=1).astype(np.float32)
+    scores = rng.permutation(count).astype(np.float32)
+    category = rng.integers(0, 3, count)
+    expected = np.concatenate(
+        [
+            rows[torchvision.ops.nms(*map(torch.from_numpy, (every[rows], scores[rows])), 0.5)]
+            for rows in (np.flatnonzero(category == index) for index in range(3))
+        ]
+    )
+    expected = expected[np.argsort(-scores[expected])][:most]
+    assert boxes.kept(every, scores, 0.5, category, most).tolist() == expected.tolist()
+
+
+def test_kept_boxes_are_none_when_there_is_none() -> None:
+    nothing = np.zeros((0, 4), np.float32)
+    assert boxes.kept(nothing, nothing[:, 0], 0.5, nothing[:, 0], 10).tolist() == []
+
+
+def test_surest_answers_are_kept_when_boxes_without_area_are_surer() -> None:
+    truth = truth_of(thing([4, 6, 30, 40], 1))
+    raw = raw_for(truth)
+    raw["scores_8"][0, 0] = 6
+    raw["boxes_8"][0] = -200.0
+    found = TASK.answers.decode(raw, SPEC)
+    assert found["category"][0, :2].tolist() == [1, -1]
 
 
 def test_overlaps_are_torchvisions_in_numpy_and_torch() -> None:
