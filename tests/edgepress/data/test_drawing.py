@@ -180,6 +180,17 @@ def test_group_gets_the_split_that_its_name_draws() -> None:
     assert len(set(found.values())) == 3
 
 
+def test_groups_that_a_copy_links_are_drawn_by_the_smallest_of_their_names() -> None:
+    for number in range(20):
+        images = [
+            Image(f"x {number}", group=f"{number} b", file=0),
+            Image(f"y {number}", group=f"{number} b", file=1),
+            Image(f"a {number}", group=f"{number} c", file=1),
+        ]
+        expected = draw(Entry(f"{number} b", "p", 0), NONE, FRACTIONS)
+        assert set(splits(images, BY_ID).values()) == {expected}
+
+
 def test_group_of_look_alikes_is_named_and_drawn_by_its_smallest_id() -> None:
     for number in range(20):
         images = [
