@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -96,7 +96,7 @@ def _clauses(error: ValidationError, model: type[BaseModel], key: str) -> list[s
     for problem in error.errors():
         path = ".".join([key, *(str(part) for part in problem["loc"])])
         if problem["type"] == "extra_forbidden":
-            known = list(model.model_fields)
+            known = _keys(model, problem["loc"][:-1])
             name = str(problem["loc"][-1])
             clauses.append(f"{path}: unknown key; known: {', '.join(known)}{nearest(name, known)}")
         elif problem["type"] == "missing":
@@ -104,3 +104,13 @@ def _clauses(error: ValidationError, model: type[BaseModel], key: str) -> list[s
         else:
             clauses.append(f"{path}: {problem['msg']} (got {problem['input']!r})")
     return clauses
+
+
+def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the mapping at a place below `model` may have."""
+    for part in place:
+        field = model.model_fields.get(str(part))
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        model = inner[0] if inner else model
+    return list(model.model_fields)

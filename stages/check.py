@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 
 from edgepress.data.checking import check_manifest
-from edgepress.data.rules import Limits
+from edgepress.data.rules import LEAKS, Limits
 from edgepress.errors import UserError
 from edgepress.records.findings import OFFENDING, PASSED, Findings
 from edgepress.records.manifest import Manifest
@@ -71,7 +71,10 @@ def _warnings(findings: Findings) -> Iterator[str]:
 def _refusal(findings: Findings) -> str:
     broken = findings.failed("critical")
     clauses = [f"{f.rule}: {f.offending} row(s), {', '.join(f.examples)}" for f in broken]
-    return f"{MANIFEST}: {'; '.join(clauses)}; all rows are in {KEPT / OFFENDING}"
+    mend = ""
+    if any(f.rule in LEAKS for f in broken):
+        mend = "; mend the splits, or set ingest.split.leaks: quarantine"
+    return f"{MANIFEST}: {'; '.join(clauses)}; all rows are in {KEPT / OFFENDING}{mend}"
 
 
 if __name__ == "__main__":

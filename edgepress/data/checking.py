@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from edgepress.data.data_docs import make_offline, write_index
-from edgepress.data.duplicates import looks_like
+from edgepress.data.duplicates import looks_like, looks_like_across
 from edgepress.data.rules import Limits, rules
 from edgepress.data.suite import RuleResult, run_suite
 from edgepress.data.table import read_table
 from edgepress.records.findings import DOCS, OFFENDING, Finding, Findings
-from edgepress.records.manifest import Manifest
+from edgepress.records.manifest import LEAK, Manifest
 
 _EXAMPLES = 5
 
@@ -48,10 +48,15 @@ def _frames(folder: Path, manifest: Manifest, limits: Limits) -> dict[str, Any]:
     usable["highest_class"] = [max(mine, default=0) for mine in kept["classes"].to_pylist()]
     for column, values in _copies(usable).items():
         usable[column] = values
+    usable["group_elsewhere"] = _elsewhere(usable)
     if limits.near_duplicate_bits is not None:
         usable["looks_like"] = _twins(usable, limits.near_duplicate_bits)
+        usable["like_in_other_split"] = _twins_across(usable, limits.near_duplicate_bits)
+    everything = table.select(["id", "reason"]).to_pandas()
+    # A leak that was quarantined by choice is no image that cannot be used.
+    everything.loc[everything["reason"].str.startswith(LEAK), "reason"] = ""
     return {
-        "all": table.select(["id", "reason"]).to_pandas(),
+        "all": everything,
         "usable": usable,
         "classes": _classes(manifest, limits),
     }
@@ -96,6 +101,18 @@ def _first_other(rows: dict[Any, Any], own: Any) -> str | None:
     return _place(min(others, key=lambda row: row.Index)) if others else None
 
 
+def _elsewhere(usable: Any) -> list[str | None]:
+    """Name for each image the first one of its group that is in another split."""
+    found: list[str | None] = [None] * len(usable)
+    crossing = usable.groupby("group")["split"].transform("nunique") > 1
+    for _, group in usable[crossing].groupby("group"):
+        rows = list(group.itertuples())
+        splits = {row.split: row for row in reversed(rows)}
+        for row in rows:
+            found[row.Index] = _first_other(splits, row.split)
+    return found
+
+
 def _place(row: Any) -> str:
     return f"{row.id} in {row.split}"
 
@@ -107,6 +124,17 @@ def _twins(usable: Any, bits: int) -> list[str | None]:
     names = (files["id"] + " in " + files["split"]).tolist()
     twin = {sha: names[i] for sha, i in zip(files["sha256"], found, strict=True) if i >= 0}
     return [twin.get(sha) for sha in usable["sha256"]]
+
+
+def _twins_across(usable: Any, bits: int) -> list[str | None]:
+    """Name for each image the first of another split that it looks like, copies of files apart."""
+    numbers, _ = usable["split"].factorize()
+    found = looks_like_across(usable["phash"].to_numpy(np.uint64), numbers, bits)
+    names = (usable["id"] + " in " + usable["split"]).tolist()
+    copied = usable["in_other_split"].notna()
+    return [
+        names[i] if i >= 0 and not copy else None for i, copy in zip(found, copied, strict=True)
+    ]
 
 
 def _finding(outcome: RuleResult) -> Finding:

@@ -1,31 +1,38 @@
-"""Ingestion: from a source's Listing to a Manifest, one pass over the images in bounded memory."""
+"""Ingestion: from a source's Listing to a Manifest, one pass over the images in bounded memory.
+
+What an image shows can decide its split, so splits are settled once all were looked at: the rows
+are written without, and copied with them in a second pass over the table alone.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from edgepress.data.drawing import Draw, Drawn
+from edgepress.data.groups import KEY, Named, named
 from edgepress.data.inspection import Facts, inspect
 from edgepress.data.labels import Admitted, LabelRules, Read, Seen
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
-from edgepress.data.splits import Fractions, Together, limited, refuse_empty
+from edgepress.data.settling import LISTED, Tally, settle
+from edgepress.data.splits import Fractions, limited, refuse_empty
 from edgepress.data.storage import Storage
 from edgepress.data.table import writing
 from edgepress.errors import UserError
 from edgepress.params import Config
-from edgepress.records.manifest import IMAGES, SPLITS, TABLE, Manifest, Split
+from edgepress.records.manifest import IMAGES, TABLE, Manifest
 from edgepress.records.record import sha256_file, sha256_folder
 
-_Read = tuple[Entry, bytes | UnusableError]
-_Inspected = tuple[Entry, Facts, Admitted]
+_Read = tuple[Named, bytes | UnusableError]
+_Inspected = tuple[Named, Facts, Admitted]
 
 
 class Rules(Config):
@@ -62,14 +69,15 @@ def build_manifest(
     folder.mkdir(parents=True, exist_ok=True)
     labels = labelling.rules
     _refuse_labels(listing, labelling)
-    tally = _Tally(listing.classes)
-    together = Together(listing.splits, rules.split)
-    with writing(folder, labels.schema()) as table:
-        for entry, facts, admitted in _inspected(listing, folder, rules, (labels, seen)):
-            split = together.draw(entry, facts.sha256)
-            table.add(_row(entry, split, facts, admitted))
-            tally.add(entry, split, facts, admitted)
-    refuse_empty(tally.items, tally.counts, listing.where, tally.hint(rules))
+    _refuse_nameless(listing, folder, rules.split)
+    draw = Draw(listing.splits, rules.split, rules.limit)
+    with writing(folder, labels.schema(), LISTED) as table:
+        for (entry, name), facts, admitted in _inspected(listing, folder, rules, (labels, seen)):
+            draw.add(entry, name, facts)
+            table.add(_row(entry, name, facts, admitted))
+    tally = Tally(listing.classes)
+    drawn = settle(folder, labels.schema(), draw, tally)
+    refuse_empty(tally.items, tally.counts, listing.where, _hint(rules, tally, drawn))
     images = folder / IMAGES
     manifest = Manifest(
         source=listing.source,
@@ -80,6 +88,7 @@ def build_manifest(
         classes=listing.classes,
         items=tally.items,
         counts=tally.counts,
+        groups=drawn.groups,
         quarantined=dict(sorted(tally.reasons.items())),
         table_sha256=sha256_file(folder / TABLE),
         images_sha256=sha256_folder(images) if images.is_dir() else None,
@@ -88,31 +97,19 @@ def build_manifest(
     return manifest
 
 
-class _Tally:
-    """Usable items per split and class, unusable ones per kind of reason, with an example."""
-
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self._classes = classes
-        self.items: dict[Split, int] = dict.fromkeys(SPLITS, 0)
-        self.counts: dict[Split, dict[str, int]] = {s: dict.fromkeys(classes, 0) for s in SPLITS}
-        self.reasons: Counter[str] = Counter()
-        self._example = ""
-
-    def add(self, entry: Entry, split: Split, facts: Facts, admitted: Admitted) -> None:
-        if facts.reason:
-            self.reasons[facts.reason.split(":")[0]] += 1
-            self._example = self._example or f"{entry.id} ({facts.reason})"
-            return
-        self.items[split] += 1
-        for index in admitted.classes:
-            self.counts[split][self._classes[index]] += 1
-
-    def hint(self, rules: Rules) -> str:
-        if self.reasons:
-            return f"{self.reasons.total()} were quarantined, for example {self._example}"
-        if rules.limit is not None:
-            return "raise ingest.limit or ingest.split, or add images"
-        return "raise ingest.split or add images"
+def _hint(rules: Rules, tally: Tally, drawn: Drawn) -> str:
+    """Say what may help where a split or a class got no image."""
+    if tally.reasons:
+        return f"{tally.reasons.total()} were quarantined, for example {tally.example}"
+    if drawn.groups is not None:
+        usable = sum(tally.items.values())
+        return (
+            f"of {usable} the largest group, with those that copies link to it, has "
+            f"{drawn.largest}; change {KEY} or raise ingest.split"
+        )
+    if rules.limit is not None:
+        return "raise ingest.limit or ingest.split, or add images"
+    return "raise ingest.split or add images"
 
 
 def _refuse_labels(listing: Listing, labelling: Labelling) -> None:
@@ -130,6 +127,25 @@ def _refuse_labels(listing: Listing, labelling: Labelling) -> None:
         )
 
 
+def _refuse_nameless(listing: Listing, folder: Path, split: Fractions) -> None:
+    """Refuse a way to group that says nothing of any image, before one is read."""
+    by = split.group
+    if by is None or by.by not in ("id", "column"):
+        return
+    first: Entry | None = None
+    for entry, name in named(listing, folder, by):
+        if name is not None:
+            return
+        first = first or entry
+    if first is not None:
+        said = (
+            f"pattern: {by.pattern!r} is found in no id"
+            if by.by == "id"
+            else f"column: {by.column!r} has no value for any image"
+        )
+        raise UserError(f"{KEY}.{said}, for example {first.id}")
+
+
 def _inspected(
     listing: Listing,
     folder: Path,
@@ -138,52 +154,58 @@ def _inspected(
 ) -> Iterator[_Inspected]:
     labels, seen = how
     wanted: set[str] | None = None
+    images = partial(named, listing, folder, rules.split.group)
     if rules.limit is not None:
-        wanted = limited(listing.entries(), listing.splits, rules.split, rules.limit)
-    read = _read(listing, folder, wanted)
+        wanted = limited(images(), listing.splits, rules.split, rules.limit)
+    read = _read(images(), _storage(listing, folder), wanted)
     groups = chunks(read, lambda item: 0 if isinstance(item[1], UnusableError) else len(item[1]))
     files = Storage("file", folder if listing.inside else Path())
 
     def work(group: list[_Read]) -> list[_Inspected]:
         facts = inspect([data for _, data in group])
         pairs = zip(group, facts, strict=True)
-        return [_admit(entry, fact, labels, files.file) for (entry, _), fact in pairs]
+        return [_admit(image, fact, labels, files.file) for (image, _), fact in pairs]
 
     for group in ordered(work, groups):
         yield from group
         seen(len(group))
 
 
-def _admit(entry: Entry, facts: Facts, labels: LabelRules, read: Read) -> _Inspected:
+def _admit(image: Named, facts: Facts, labels: LabelRules, read: Read) -> _Inspected:
     """Ask the task whether the label may be used, where the picture may."""
     if facts.reason or facts.width is None or facts.height is None:
-        return entry, facts, Admitted(None, ())
+        return image, facts, Admitted(None, ())
     try:
         seen = Seen(facts.width, facts.height, facts.orientation)
-        return entry, facts, labels.admit(entry.label, seen, read)
+        return image, facts, labels.admit(image[0].label, seen, read)
     except UnusableError as error:
-        return entry, dataclasses.replace(facts, reason=str(error)), Admitted(None, ())
+        return image, dataclasses.replace(facts, reason=str(error)), Admitted(None, ())
 
 
-def _read(listing: Listing, folder: Path, wanted: set[str] | None) -> Iterator[_Read]:
-    storage = Storage(listing.container, folder if listing.inside else Path(), listing.column)
+def _storage(listing: Listing, folder: Path) -> Storage:
+    return Storage(listing.container, folder if listing.inside else Path(), listing.column)
+
+
+def _read(images: Iterator[Named], storage: Storage, wanted: set[str] | None) -> Iterator[_Read]:
     try:
-        for entry in listing.entries():
+        for image in images:
+            entry = image[0]
             if wanted is not None and entry.id not in wanted:
                 continue
             if entry.problem is not None:
-                yield entry, UnusableError(entry.problem)
+                yield image, UnusableError(entry.problem)
                 continue
             try:
-                yield entry, storage.read(entry.path, entry.row, entry.offset, entry.length)
+                yield image, storage.read(entry.path, entry.row, entry.offset, entry.length)
             except UnusableError as reason:
-                yield entry, reason
+                yield image, reason
     finally:
         storage.close()
 
 
-def _row(entry: Entry, split: Split, facts: Facts, admitted: Admitted) -> dict[str, Any]:
+def _row(entry: Entry, name: str | None, facts: Facts, admitted: Admitted) -> dict[str, Any]:
+    """Return an image's row, its split left open."""
     place = {k: getattr(entry, k) for k in ("id", "path", "row", "offset", "length")}
     label = {"label": admitted.label, "classes": list(admitted.classes)}
-    status = "quarantined" if facts.reason else "ok"
-    return {**place, **label, "split": split, "status": status, **dataclasses.asdict(facts)}
+    open_yet = {"group": name, "split": None, "status": "quarantined" if facts.reason else "ok"}
+    return {**place, **label, **open_yet, **dataclasses.asdict(facts)}

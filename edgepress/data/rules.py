@@ -39,12 +39,18 @@ class Limits(Config):
     """Warning: largest class over smallest, within a split."""
     near_duplicate_bits: int | None = Field(ge=0, le=16)
     """Warning: perceptual hashes at most this many of 64 bits apart; null skips the search."""
+    leak: Literal["refuse", "warn"] = "refuse"
+    """What a file, or a group of ingest.split.group, that occurs in two splits does to the run."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
         if self.min_side > self.max_side:
             raise ValueError(f"min_side {self.min_side} is above max_side {self.max_side}")
         return self
+
+
+LEAKS = ("same_file_in_two_splits", "group_in_two_splits")
+"""Rules that `leak` says the severity of."""
 
 
 def rules(manifest: Manifest, limits: Limits) -> list[Rule]:
@@ -78,7 +84,10 @@ def _for_usable(manifest: Manifest, limits: Limits) -> list[Rule]:
         ("channels", f"There are {channels} channels.", _one_of("channels", [*limits.channels])),
         ("known_label", "The label is one of the classes.", _between("highest_class", 0, last)),
         ("known_split", f"The split is {' or '.join(SPLITS)}.", _one_of("split", [*SPLITS])),
+    ]
+    leaks = [
         ("same_file_in_two_splits", "No file occurs in two splits.", _empty("in_other_split")),
+        ("group_in_two_splits", "No group has images in two splits.", _empty("group_elsewhere")),
     ]
     warnings = [
         ("same_file_twice", "No file occurs twice in a split.", _empty("in_same_split")),
@@ -87,6 +96,9 @@ def _for_usable(manifest: Manifest, limits: Limits) -> list[Rule]:
     if (bits := limits.near_duplicate_bits) is not None:
         says = f"No image looks like another: perceptual hashes differ by more than {bits} bits."
         warnings.append(("near_duplicate", says, _empty("looks_like")))
+        says = f"No image looks like one of another split, by the same {bits} bits."
+        warnings.append(("near_duplicate_in_two_splits", says, _empty("like_in_other_split")))
+    (found if limits.leak == "refuse" else warnings).extend(leaks)
     return [
         *(Rule(name, says, "critical", "usable", expect) for name, says, expect in found),
         *(Rule(name, says, "warning", "usable", expect) for name, says, expect in warnings),

@@ -20,6 +20,7 @@ _BEFORE = pa.schema(
         ("row", pa.int64()),  # row in a Parquet container
         ("offset", pa.int64()),  # first byte in a tar
         ("length", pa.int64()),  # bytes in a tar
+        ("group", pa.string()),  # what it was drawn with; null where it is a group of its own
         ("split", pa.string()),  # train, val or test
     ]
 )
@@ -63,6 +64,11 @@ class Writer:
         if len(self._rows) == _GROUP:
             self.flush()
 
+    def add_table(self, table: Any) -> None:
+        """Append a pyarrow table of the schema."""
+        self.flush()
+        self._file.write_table(table)
+
     def flush(self) -> None:
         """Write the collected rows."""
         if self._rows:
@@ -71,10 +77,10 @@ class Writer:
 
 
 @contextmanager
-def writing(folder: Path, label: pa.DataType) -> Iterator[Writer]:
-    """Yield a Writer of `folder`/manifest.parquet for labels of a type."""
+def writing(folder: Path, label: pa.DataType, name: str = TABLE) -> Iterator[Writer]:
+    """Yield a Writer of a manifest's table below `folder` for labels of a type."""
     columns = schema(label)
-    with pq.ParquetWriter(folder / TABLE, columns, compression="zstd") as file:
+    with pq.ParquetWriter(folder / name, columns, compression="zstd") as file:
         writer = Writer(file, columns)
         yield writer
         writer.flush()

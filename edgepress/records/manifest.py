@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgepress.records.record import Record
 
@@ -18,8 +18,26 @@ IMAGES = "images"
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+LEAK = "leak"
+"""Kind of reason: the image can be used, but its copy or its group is in val or test."""
+
 Container = Literal["file", "parquet", "tar"]
 """What a row's path leads to: an image file, a Parquet file (row) or a plain tar (bytes)."""
+
+
+class Groups(BaseModel):
+    """How the usable images were grouped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    by: str
+    """What ingest.split.group went by."""
+    groups: int
+    """Groups that have a name."""
+    largest: int
+    """Images of the largest of them."""
+    alone: int
+    """Images that are a group of their own: what was gone by says nothing of them."""
 
 
 class Manifest(Record):
@@ -43,6 +61,8 @@ class Manifest(Record):
     """Usable items per split."""
     counts: dict[Split, dict[str, int]]
     """Usable items per split and class they count for; one may count for several, or for none."""
+    groups: Groups | None = None
+    """None where images were drawn one by one; the rows have the names."""
     quarantined: dict[str, int]
     """Unusable images per kind of reason; their rows carry the reason in full."""
     table_sha256: str

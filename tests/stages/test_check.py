@@ -106,7 +106,8 @@ def test_check_stops_on_a_critical_finding_names_the_rows_and_keeps_the_docs(
         "check: data/manifest: same_file_in_two_splits: 2 row(s), "
         "test/cat/leak.png (train/cat/3.png in train), "
         "train/cat/3.png (test/cat/leak.png in test); "
-        "all rows are in .edgepress/check/offending.csv\n"
+        "all rows are in .edgepress/check/offending.csv; "
+        "mend the splits, or set ingest.split.leaks: quarantine\n"
     )
     assert not Path("data/check").exists()
     assert not list(Path("data").glob(".*"))
@@ -116,6 +117,44 @@ def test_check_stops_on_a_critical_finding_names_the_rows_and_keeps_the_docs(
     Path("pictures/test/cat/leak.png").unlink()
     assert run() == 0
     assert not Path(".edgepress/check").exists()
+
+
+def split(**values: Any) -> dict[str, Any]:
+    """Return an ingest section with more said about its splits."""
+    ingest = PARAMS["ingest"]
+    return {**ingest, "split": {**ingest["split"], **values}}
+
+
+def test_check_passes_when_the_leaks_it_refuses_were_quarantined(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy("pictures/train/cat/3.png", "pictures/test/cat/leak.png")
+    monkeypatch.setitem(PARAMS, "ingest", split(leaks="quarantine"))
+    assert run(max_quarantined=0.0) == 0
+    said = capsys.readouterr().err
+    assert "quarantined as leaks: 1 images whose copy or group is in val or test" in said
+    assert Manifest.read(Path("data/manifest")).quarantined == {"leak": 1}
+    assert Manifest.read(Path("data/manifest")).items == {"train": 27, "val": 16, "test": 17}
+
+
+def test_check_refuses_near_copies_in_the_sources_own_splits_when_they_are_grouped(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Image.open("pictures/train/cat/3.png") as picture:
+        picture.save("pictures/test/cat/leak.bmp")
+    assert run() == 0
+    warned = capsys.readouterr().err
+    assert "near_duplicate_in_two_splits: 2 row(s), test/cat/leak.bmp (train/cat/3.png" in warned
+    grouping = {"by": "near_duplicate", "bits": 0}
+    monkeypatch.setitem(PARAMS, "ingest", split(group=grouping))
+    assert run() == 2
+    refused = capsys.readouterr().err.splitlines()
+    assert refused[0].startswith("ingest: 1 groups by near_duplicate, the largest of 2 images; 59")
+    assert "group_in_two_splits: 2 row(s), test/cat/leak.bmp (train/cat/3.png in" in refused[1]
+    assert run(leak="warn") == 0
+    monkeypatch.setitem(PARAMS, "ingest", split(group=grouping, leaks="quarantine"))
+    assert run() == 0
+    assert Manifest.read(Path("data/manifest")).quarantined == {"leak": 1}
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ def test_ingest_ends_the_same_when_an_earlier_run_was_killed(project: Path) -> N
     assert not left.exists()
 
 
+def test_ingest_says_how_images_were_grouped_and_how_many_stand_alone(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = {"by": "id", "pattern": r"\d\d?(?=\.png)(?<!19)"}
+    assert run({**FOLDER, "split": {**SPLIT, "group": pattern}}) == 0
+    assert "ingest: 19 groups by id, the largest of 2 images; 2 images" in capsys.readouterr().err
+    metrics = json.loads(Path("metrics/ingest.json").read_text())
+    assert metrics["groups"] == {"groups": 19, "largest": 2, "alone": 2}
+
+
 def empty_class() -> None:
     Path("pictures/emu").mkdir()
 
@@ -94,6 +104,26 @@ def class_of_junk() -> None:
         ({"split": {"val": 0.5, "test": 0.5}}, None, "val + test must stay below 1"),
         ({"split": {"val": 0.0, "test": 0.5}}, None, "ingest.split.val: Input should be greater"),
         ({"split": {"val": 1e-9, "test": 0.5}}, None, "the val split has no usable image"),
+        (
+            {"split": {**SPLIT, "group": {"by": "id", "pattern": "[a"}}},
+            None,
+            "params.yaml: ingest.split.group.pattern: Value error, not a regular expression",
+        ),
+        (
+            {"split": {**SPLIT, "group": {"by": "id", "pattern": "patient"}}},
+            None,
+            "ingest.split.group.pattern: 'patient' is found in no id, for example cat/0.png",
+        ),
+        (
+            {"split": {**SPLIT, "group": {"by": "column", "column": "patient"}}},
+            None,
+            "ingest.split.group: by: column needs images in Parquet files, folder has none; group",
+        ),
+        (
+            {"split": {**SPLIT, "group": {"by": "folder"}}, "limit": None},
+            None,
+            "of 40 the largest group, with those that copies link to it, has 20; change",
+        ),
         ({}, empty_class, "pictures/emu: the class has no file"),
         ({}, class_of_junk, "the class 'emu' has no usable image; 1 were quarantined, for example"),
     ],

@@ -41,6 +41,7 @@ def sound_rows() -> list[Row]:
             {
                 "id": f"image/{number:02}",
                 "path": f"{number}.png",
+                "group": None,
                 "split": SPLITS[number % 3],
                 "label": number // 3 % 2,
                 "classes": [number // 3 % 2],
@@ -131,6 +132,16 @@ def of_copies(rows: list[Row]) -> None:
     rows[13]["phash"] = rows[10]["phash"] ^ 0b111  # one bit too far
 
 
+def of_leaks(rows: list[Row]) -> None:
+    for number in (0, 3, 4):
+        rows[number]["group"] = "patient 7"
+    for number in (6, 9):
+        rows[number]["group"] = "patient 8"
+    rows[5]["phash"] = rows[1]["phash"] ^ 0b11
+    rows[11]["phash"] = rows[2]["phash"] ^ 0b1  # in its own split
+    rows[23]["phash"] = rows[22]["phash"] ^ 0b111  # one bit too far
+
+
 def of_classes(rows: list[Row]) -> None:
     for row in rows[0:16:6]:
         row["label"] = 1
@@ -169,6 +180,21 @@ def of_classes(rows: list[Row]) -> None:
             },
         ),
         (
+            of_leaks,
+            {
+                "group_in_two_splits": (
+                    "image/00 (image/04 in val)",
+                    "image/03 (image/04 in val)",
+                    "image/04 (image/00 in train)",
+                ),
+                "near_duplicate": ("image/05 (image/01 in val)", "image/11 (image/02 in test)"),
+                "near_duplicate_in_two_splits": (
+                    "image/01 (image/05 in test)",
+                    "image/05 (image/01 in val)",
+                ),
+            },
+        ),
+        (
             of_classes,
             {"min_per_class": ("train/cat (1)",), "class_balance": ("train/cat (7.0)",)},
         ),
@@ -177,7 +203,7 @@ def of_classes(rows: list[Row]) -> None:
             {"decodes": ("image/00 (corrupt: cut off)", "image/01 (corrupt: cut off)")},
         ),
     ],
-    ids=["values", "copies", "classes", "quarantine"],
+    ids=["values", "copies", "leaks", "classes", "quarantine"],
 )
 def test_fault_is_found_and_named(
     change: Any, expected: dict[str, tuple[str, ...]], check: Callable[..., Findings]
@@ -197,6 +223,37 @@ def test_hashes_keep_all_bits_beside_quarantined_rows(check: Callable[..., Findi
         rows[7]["phash"] = rows[4]["phash"] ^ 0b1111  # equal as floats, 4 bits apart
 
     assert "near_duplicate" not in failed(check(change))
+
+
+def test_leaks_that_were_quarantined_are_no_images_that_cannot_be_used(
+    check: Callable[..., Findings],
+) -> None:
+    def change(rows: list[Row]) -> None:
+        for row in rows[::12]:
+            row.update(status="quarantined", reason="leak: copy of image/01 in val")
+            row.update(sha256=rows[1]["sha256"], phash=rows[1]["phash"])
+
+    findings = check(change, LIMITS.model_copy(update={"max_quarantined": 0.0}))
+    assert findings.images == 22
+    assert failed(findings) == {}
+
+
+@pytest.mark.parametrize("leak", ["refuse", "warn"])
+def test_leaks_are_critical_or_warnings_as_the_limits_say(
+    leak: str, check: Callable[..., Findings]
+) -> None:
+    def change(rows: list[Row]) -> None:
+        rows[1].update(sha256=rows[8]["sha256"], phash=rows[8]["phash"])
+        rows[3]["group"] = rows[4]["group"] = "a"
+        rows[5]["phash"] = rows[0]["phash"]
+
+    findings = check(change, LIMITS.model_copy(update={"leak": leak}))
+    both = ["same_file_in_two_splits", "group_in_two_splits"]
+    near = ["near_duplicate", "near_duplicate_in_two_splits"]
+    critical = [f.rule for f in findings.failed("critical")]
+    warnings = [f.rule for f in findings.failed("warning")]
+    assert critical == (both if leak == "refuse" else [])
+    assert warnings == (near if leak == "refuse" else near + both)
 
 
 def test_near_duplicates_are_not_sought_when_the_limit_is_null(
@@ -255,6 +312,7 @@ def test_rule_that_cannot_be_evaluated_is_our_error(tmp_path: Path) -> None:
         ({"max_class_imbalance": 0.5}, "check.max_class_imbalance"),
         ({"max_quarantined": 1.0}, "check.max_quarantined"),
         ({"near_duplicate_bits": 17}, "check.near_duplicate_bits"),
+        ({"leak": "move"}, "check.leak: Input should be 'refuse' or 'warn' .got 'move'"),
         ({"min_per_class": {"train": 1, "val": 1}}, "check.min_per_class.test: missing"),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepress.data.listing import Entry
-from edgepress.data.splits import Fractions, Together, draw, limited, position, refuse_empty
+from edgepress.data.splits import Fractions, draw, limited, position, refuse_empty
 from edgepress.errors import UserError
 from edgepress.params import validate
 from edgepress.records.manifest import Split
@@ -48,25 +48,6 @@ def test_draw_takes_only_the_missing_split_from_train(brought: Split) -> None:
     assert drawn[missing] / 5000 == pytest.approx(share, abs=0.03)
 
 
-@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 9)), max_size=60))
-def test_copies_of_a_file_never_cross_the_splits_that_are_drawn(
-    images: list[tuple[int, int]],
-) -> None:
-    together = Together(NONE, FRACTIONS)
-    found: dict[int, set[Split]] = {}
-    for name, content in images:
-        entry = Entry(f"image/{name}", "p", 0)
-        split = together.draw(entry, f"{content:064x}"[::-1])
-        found.setdefault(content, set()).add(split)
-    assert all(len(splits) == 1 for splits in found.values())
-
-
-def test_split_that_a_source_brings_stays_when_a_copy_lies_in_another() -> None:
-    together = Together(frozenset({"train", "test"}), FRACTIONS)
-    assert together.draw(Entry("train/1", "p", 0, "train"), "a" * 64) in ("train", "val")
-    assert together.draw(Entry("test/1", "p", 0, "test"), "a" * 64) == "test"
-
-
 @given(st.text(max_size=20))
 def test_position_lies_in_the_unit_interval(name: str) -> None:
     assert 0 <= position(name) < 1
@@ -75,12 +56,21 @@ def test_position_lies_in_the_unit_interval(name: str) -> None:
 @given(st.integers(1, 30))
 def test_limited_keeps_at_most_the_limit_of_each_split_and_grows_with_it(limit: int) -> None:
     listed = entries(200)
-    kept = limited(listed, NONE, FRACTIONS, limit)
+    images = [(entry, None) for entry in listed]
+    kept = limited(images, NONE, FRACTIONS, limit)
     per_split = Counter(draw(e, NONE, FRACTIONS) for e in listed if e.id in kept)
     all_of = Counter(draw(e, NONE, FRACTIONS) for e in listed)
     assert per_split == {split: min(limit, count) for split, count in all_of.items()}
-    assert kept <= limited(listed, NONE, FRACTIONS, limit + 1)
-    assert kept == limited(reversed(listed), NONE, FRACTIONS, limit)
+    assert kept <= limited(images, NONE, FRACTIONS, limit + 1)
+    assert kept == limited(reversed(images), NONE, FRACTIONS, limit)
+
+
+def test_limited_chooses_from_the_split_of_the_group() -> None:
+    images = [(entry, f"group {entry.id[-1]}") for entry in entries(200)]
+    kept = limited(images, NONE, FRACTIONS, 10)
+    splits = Counter(draw(e, NONE, FRACTIONS, name) for e, name in images if e.id in kept)
+    assert len(splits) > 1
+    assert set(splits.values()) == {10}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +79,33 @@ def test_limited_keeps_at_most_the_limit_of_each_split_and_grows_with_it(limit: 
 def test_fractions_are_refused_when_a_split_would_be_empty(raw: dict[str, float]) -> None:
     with pytest.raises(UserError, match="params.yaml: ingest.split"):
         validate(Fractions, raw, "params.yaml", "ingest.split")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"leaks": "move"}, "ingest.split.leaks: Input should be 'keep' or 'quarantine' (got"),
+        ({"leak": "keep"}, "ingest.split.leak: unknown key; known: val, test, group, leaks (did"),
+        ({"group": "folder"}, "ingest.split.group: Input should be an object (got 'folder')"),
+        ({"group": {"by": "foldr"}}, "ingest.split.group.by: Input should be 'folder', 'id', "),
+        ({"group": {"by": "id"}}, "ingest.split.group: Value error, by: id needs pattern"),
+        ({"group": {"by": "folder", "bits": 2}}, "by: folder takes no bits"),
+        ({"group": {"by": "near_duplicate"}}, "by: near_duplicate needs bits"),
+        ({"group": {"by": "near_duplicate", "bits": 17}}, "ingest.split.group.bits: Input should"),
+        ({"group": {"by": "column", "colum": "a"}}, "known: by, pattern, column, bits (did you"),
+        (
+            {"group": {"by": "id", "pattern": "(a"}},
+            "ingest.split.group.pattern: Value error, not a regular expression: missing ), unter",
+        ),
+    ],
+)
+def test_grouping_is_refused_in_one_line_that_names_the_key(
+    change: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        validate(Fractions, {"val": 0.1, "test": 0.2, **change}, "params.yaml", "ingest.split")
+    assert str(refused.value).startswith("params.yaml: ingest.split")
+    assert said in str(refused.value)
 
 
 def test_refuse_empty_names_the_split_then_the_class() -> None:
