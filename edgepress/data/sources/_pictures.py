@@ -11,28 +11,37 @@ from edgepress.data.sources._names import split_of_folder
 from edgepress.data.sources._objects import NO_IMAGE
 from edgepress.data.walk import NO_IMAGE as NOT_AN_IMAGE
 from edgepress.data.walk import LeftOut, claims_to_be_image, printable, walk
+from edgepress.errors import UserError
 from edgepress.records.manifest import Split
 
 
 class Pictures:
     """Every file below a folder that claims to be an image, by its place and by its name."""
 
-    def __init__(self, root: Path, left_out: LeftOut, read: Collection[Path] = ()) -> None:
-        """Walk `root`; files that are no images are counted, but for those `read` otherwise."""
+    def __init__(self, root: Path, left_out: LeftOut) -> None:
+        """Walk `root`."""
         self.root = root
+        self.others: list[str] = []
+        """Places of the files that are no images."""
+        self._left_out = left_out
         self._by_name: dict[str, list[str]] = {}
-        known = set(read)
         for path in walk(root, left_out):
+            place = path.relative_to(root).as_posix()
             if claims_to_be_image(path):
-                place = path.relative_to(root).as_posix()
                 self._by_name.setdefault(path.name, []).append(place)
-            elif path not in known:
-                left_out.note(NOT_AN_IMAGE, path)
+            else:
+                self.others.append(place)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the places of all pictures, relative to the folder."""
         for places in self._by_name.values():
             yield from places
+
+    def note_others(self, read: Collection[str]) -> None:
+        """Count the files that are no images and were not `read` otherwise."""
+        for place in self.others:
+            if place not in read:
+                self._left_out.note(NOT_AN_IMAGE, Path(place))
 
     def under(self, name: str, folder: str, split: Split | None) -> str:
         """Return the place of what a file of labels in `folder` calls `name`, or `UnusableError`.
@@ -58,13 +67,11 @@ class Pictures:
 
         So a path of another machine leads to the picture here.
         """
-        parts = PurePosixPath(name).parts
-        found = self._by_name.get(parts[-1], []) if parts else []
-        for first in range(len(parts)):
-            place = "/".join(parts[first:])
+        found = self._by_name.get(PurePosixPath(name).name, [])
+        for place in endings(name):
             if place in found:
                 return place
-        raise UnusableError(f"{NO_IMAGE}: {self._count([])} {printable(name)}")
+        raise UnusableError(f"{NO_IMAGE}: {self._count([])} {printable(plain(name))}")
 
     def _count(self, found: list[str]) -> str:
         if not found:
@@ -75,6 +82,23 @@ class Pictures:
 def _splits(place: str) -> set[Split]:
     folders = PurePosixPath(place).parent.parts
     return {split for each in folders if (split := split_of_folder(each)) is not None}
+
+
+def below(root: Path, name: str, key: str) -> Path:
+    """Return the file of a name in a set's folder; one that lies elsewhere is a UserError."""
+    place = posixpath.normpath(name)
+    if place.startswith(("/", "..")):
+        raise UserError(
+            f"{key}: {name} does not lie below {root}; set ingest.source.path to a folder of both"
+        )
+    return root / place
+
+
+def endings(name: str) -> Iterator[str]:
+    """Yield a path, then what is left of it without its first folder, and so on to its name."""
+    parts = [part for part in plain(name).split("/") if part != ".."]
+    for first in range(len(parts)):
+        yield "/".join(parts[first:])
 
 
 def plain(name: str) -> str:

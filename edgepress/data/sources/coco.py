@@ -19,7 +19,7 @@ from edgepress.data.sources._coco_file import CocoFile, Listed
 from edgepress.data.sources._coco_objects import coco_object
 from edgepress.data.sources._names import shards
 from edgepress.data.sources._objects import EMPTY, REPEATED, UNUSED, WITHOUT_PICTURE, ordered
-from edgepress.data.sources._pictures import Pictures, plain
+from edgepress.data.sources._pictures import Pictures, below, plain
 from edgepress.data.walk import LeftOut
 from edgepress.errors import UserError
 from edgepress.params import Config
@@ -51,7 +51,8 @@ def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001
     if not root.is_dir():
         raise UserError(f"ingest.source.path: {root}: no such folder; set it to that of your data")
     files = [CocoFile(path, split) for path, split in _files(root, params.annotations)]
-    pictures = Pictures(root, left_out, [file.path for file in files])
+    pictures = Pictures(root, left_out)
+    pictures.note_others({file.path.relative_to(root).as_posix() for file in files})
     names = _names(files, left_out)
     places = _placed(files, pictures, left_out)
 
@@ -84,11 +85,11 @@ def _files(root: Path, given: str | dict[Split, str] | None) -> list[tuple[Path,
     """Return the JSON files and their splits, those of params or those found."""
     key = "ingest.source.annotations"
     if isinstance(given, str):
-        return [(_inside(root, given, key), None)]
+        return [(below(root, given, key), None)]
     if given is not None:
         if "train" not in given:
             raise UserError(f"{key}: names no file for train; add one, or name one file for all")
-        return [(_inside(root, given[each], key), each) for each in SPLITS if each in given]
+        return [(below(root, given[each], key), each) for each in SPLITS if each in given]
     found = shards(root, ".json", "ingest.source.path")
     per_split = Counter(split for _, split in found)
     for split, count in per_split.items():
@@ -99,15 +100,6 @@ def _files(root: Path, given: str | dict[Split, str] | None) -> list[tuple[Path,
                 f"{', '.join(mine[:4])}; name those to be read in {key}"
             )
     return found
-
-
-def _inside(root: Path, name: str, key: str) -> Path:
-    place = posixpath.normpath(name)
-    if place.startswith(("/", "..")):
-        raise UserError(
-            f"{key}: {name} does not lie below {root}; set ingest.source.path to a folder of both"
-        )
-    return root / place
 
 
 def _names(files: list[CocoFile], left_out: LeftOut) -> tuple[str, ...]:
