@@ -56,7 +56,7 @@ class Pictures:
         found = [each for each in found if each == name or each.endswith(f"/{name}")]
         if split is not None:
             said = {each: _splits(each) for each in found}
-            found = [each for each in found if said[each] <= {split}]
+            found = [each for each in found if set(said[each]) <= {split}]
             found = [each for each in found if said[each]] or found
         if len(found) != 1:
             raise UnusableError(f"{NO_IMAGE}: {self._count(found)} {printable(name)}")
@@ -79,9 +79,9 @@ class Pictures:
         return f"{' and '.join(map(printable, found[:2]))} could both be"
 
 
-def _splits(place: str) -> set[Split]:
-    folders = PurePosixPath(place).parent.parts
-    return {split for each in folders if (split := split_of_folder(each)) is not None}
+def split_of(place: str) -> Split | None:
+    """Return the split that the first of a place's folders is named for, if any is."""
+    return next(iter(_splits(place)), None)
 
 
 def below(root: Path, name: str, key: str) -> Path:
@@ -104,3 +104,8 @@ def endings(name: str) -> Iterator[str]:
 def plain(name: str) -> str:
     """Return a name with forward slashes and without steps in place."""
     return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def _splits(place: str) -> list[Split]:
+    folders = PurePosixPath(place).parent.parts
+    return [split for each in folders if (split := split_of_folder(each)) is not None]

@@ -6,18 +6,18 @@ six and more, in pairs, an outline; with keypoints there are as many more as the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from edgepress.data.picture import UnusableError
+from edgepress.data.sources._lines import lines
 from edgepress.data.sources._objects import UNKNOWN_CLASS, UNREADABLE, corners, labelled
 
 Keypoints = tuple[int, int]
 """How many there are, and 2 for x, y, or 3 for x, y, visible."""
 
-_LARGEST = 2**23
 _SEEN = 2.0
 
 
@@ -46,20 +46,6 @@ def classes_in(path: Path) -> set[int]:
         with suppress(ValueError, OverflowError):
             found.add(int(float(first)))
     return found
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a file that are not blank, with their numbers from 1."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise UnusableError(f"{UNREADABLE}: {path.name}: {error.strerror}") from None
-    if len(data) > _LARGEST:
-        raise UnusableError(f"{UNREADABLE}: {path.name}: is over {_LARGEST:,} bytes")
-    for number, text in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
-        if text.strip():
-            yield number, text.strip()
 
 
 def _numbers(text: str, where: str) -> list[float]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edgepress.data.picture import UnusableError
-from edgepress.data.sources._names import split_of_folder
-from edgepress.data.sources._pictures import Pictures, below, endings, plain
-from edgepress.data.sources._yolo_labels import Keypoints, lines
+from edgepress.data.sources._lines import lines
+from edgepress.data.sources._pictures import Pictures, below, endings, plain, split_of
+from edgepress.data.sources._yolo_labels import Keypoints
 from edgepress.errors import UserError
 from edgepress.params import read_yaml
 from edgepress.records.manifest import SPLITS, Split
@@ -61,7 +61,7 @@ def shares(described: YoloSet, pictures: Pictures) -> Shares:
     """Return the pictures of each split, in the order of the splits."""
     found = Shares()
     if described.splits is None:
-        found.pictures = [(place, _split(place)) for place in pictures]
+        found.pictures = [(place, split_of(place)) for place in pictures]
         return found
     for split, sources in described.splits.items():
         for source in sources:
@@ -120,11 +120,6 @@ def _depth(path: str) -> int:
 
 def _lies_in(place: str, folder: str) -> bool:
     return not folder or place.startswith(f"{folder}/")
-
-
-def _split(place: str) -> Split | None:
-    said = (split_of_folder(part) for part in place.split("/")[:-1])
-    return next((split for split in said if split is not None), None)
 
 
 def _find(root: Path) -> Path:
