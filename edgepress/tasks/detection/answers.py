@@ -7,7 +7,7 @@ the paired drop from bootstrap samples of whole images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,8 @@ from edgepress.tasks.detection.labels import NONE, Params
 
 NO_ANSWER = -9
 """Category in the first place of an image whose outputs are not finite."""
+SIZES = ("small", "medium", "large")
+"""COCO's ranges of areas in pixels of the picture: below 32^2, to 96^2, above."""
 _SAME = 0.5
 """Overlap from which two boxes are of one object, for agreement."""
 
@@ -34,7 +36,9 @@ class Answers:
     classes: tuple[str, ...]
     params: Params
     units: Mapping[str, str] = field(
-        default_factory=lambda: {"mean_ap": "share", "mean_ap_50": "share"}
+        default_factory=lambda: dict.fromkeys(
+            ("mean_ap", "mean_ap_50", *(f"mean_ap_{size}" for size in SIZES)), "share"
+        )
     )
     shares: tuple[str, ...] = ()
 
@@ -66,9 +70,9 @@ class Answers:
     def score(
         self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
     ) -> tuple[Score, ...]:
-        """Return mean AP over overlaps of 0.5 to 0.95 and at 0.5, then the first of every class."""
-        mine = match(ours, truth, len(self.classes))
-        theirs = None if floats is None else match(floats, truth, len(self.classes))
+        """Return mean AP over overlaps of 0.5 to 0.95 and at 0.5, by size, and of every class."""
+        mine = match(ours, truth, len(self.classes), _near)
+        theirs = None if floats is None else match(floats, truth, len(self.classes), _near)
         items = len(truth["category"])
         whole = np.ones((1, items))
         weights = intervals.resamples(items)
@@ -85,7 +89,8 @@ class Answers:
                 drop = intervals.between(fall, float(mean(before[picked])) - value, confidence)
             interval = intervals.between(_means(drawn[:, picked]), value, confidence)
             found.append(Score(name=name, value=interval, drop=drop, items=items))
-        return (*found, *self._classes(mine, now, drawn, confidence))
+        sizes = _sizes(mine, weights, confidence)
+        return (*found, *sizes, *self._classes(mine, now, drawn, confidence))
 
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return for each item what share of its sure boxes both have, alike in place and score.
@@ -109,27 +114,14 @@ class Answers:
             parts.append((each, logits[category, place], category.astype(np.float32)))
         every, logits, category = (np.concatenate(column) for column in zip(*parts, strict=True))
         every = np.clip(every, 0, np.float32([spec.width, spec.height] * 2))
-        stay = self._surest(every, logits, category)
-        stay = stay[(every[stay, 2:] > every[stay, :2]).all(axis=1)]
+        there = np.flatnonzero((every[:, 2:] > every[:, :2]).all(axis=1))
+        every, logits, category = every[there], logits[there], category[there]
+        most = self.params.most_answers
+        stay = boxes.kept(every, logits, self.params.overlap, category, most)
         count = len(stay)
         found["boxes"][row, :count] = every[stay]
         found["scores"][row, :count] = 1 / (1 + np.exp(-logits[stay]))
         found["category"][row, :count] = category[stay]
-
-    def _surest(
-        self,
-        every: npt.NDArray[np.float32],
-        scores: npt.NDArray[np.float32],
-        category: npt.NDArray[np.float32],
-    ) -> npt.NDArray[np.int64]:
-        """Return the boxes that suppression within each class leaves, the surest K in order."""
-        stay = [np.zeros(0, np.int64)]
-        for index in np.unique(category):
-            rows = np.flatnonzero(category == index)
-            stay.append(rows[boxes.kept(every[rows], scores[rows], self.params.overlap)])
-        left = np.concatenate(stay)
-        order = np.argsort(-scores[left], kind="stable")
-        return left[order[: self.params.most_answers]]
 
     def _classes(
         self,
@@ -143,7 +135,7 @@ class Answers:
             items = int(mine.items[index])
             if items:
                 value = float(mean(now[:, index]))
-                draws = mean(drawn[:, :, index], axis=1)
+                draws = mean(drawn[:, :, index], axis=1, nothing=np.nan)
                 interval = intervals.between(draws, value, confidence)
                 found.append(Score(name="ap", of=name, value=interval, items=items))
         return found
@@ -185,6 +177,22 @@ def _held(sure: Arrays, other: Arrays) -> tuple[float, int]:
     return total, len(near)
 
 
+def _near(ours: Arrays, truth: Arrays) -> npt.NDArray[np.float64]:
+    mine, real = ours["boxes"].astype(np.float64), truth["boxes"].astype(np.float64)
+    return boxes.with_crowds(mine, real, truth["crowd"])
+
+
+def _sizes(mine: Matched, weights: npt.NDArray[np.float64], confidence: float) -> Iterator[Score]:
+    """Yield mean AP over objects of each of COCO's sizes that the truth has."""
+    for size in SIZES:
+        part = mine.within(size)
+        items = int(part.judged.any(axis=1).sum())
+        if items:
+            value = float(mean(part.precision(np.ones((1, len(part.judged))))))
+            interval = intervals.between(_means(part.precision(weights)), value, confidence)
+            yield Score(name=f"mean_ap_{size}", value=interval, items=items)
+
+
 def _means(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return for each draw the mean over what there is of [draws, overlaps, classes]."""
-    return mean(precision.reshape(len(precision), -1), axis=1)
+    """Return for each draw the mean over what there is of [draws, overlaps, classes]; else NaN."""
+    return mean(precision.reshape(len(precision), -1), axis=1, nothing=np.nan)

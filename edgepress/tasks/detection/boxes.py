@@ -14,8 +14,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 LARGEST = 8.0
 """Logarithm of a distance above which it is cut: no box is 3,000 strides wide."""
-_CANDIDATES = 1000
-"""Boxes of one class that are held against one another, the surest."""
+_AHEAD, _HEAD = 4096, 32
+"""Boxes that are looked at together, and of these the ones settled at once: temporaries stay small.
+"""
 
 
 def middles(height: int, width: int, stride: int) -> Floats:
@@ -36,23 +37,91 @@ def boxes_of(distances: Floats, places: Floats, stride: Floats) -> Floats:
 
 def overlaps(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the intersection over union of each box of a [N, 4] with each of b [M, 4]."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.clip(sides, 0, None).prod(axis=2)
-    union = _areas(a)[:, None] + _areas(b)[None] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+    return with_crowds(a, b, np.zeros(len(b), bool))
 
 
-def kept(boxes: Floats, scores: Floats, overlap: float) -> npt.NDArray[np.int64]:
-    """Return which boxes stay of [N, 4], surest first: non-maximum suppression, greedy."""
-    order = np.argsort(-scores, kind="stable")[:_CANDIDATES]
-    clash = overlaps(boxes[order], boxes[order]) > overlap
-    gone = np.zeros(len(order), bool)
-    for rank in range(len(order)):
+def with_crowds(
+    a: npt.NDArray[Any], b: npt.NDArray[Any], crowd: npt.NDArray[np.bool_]
+) -> npt.NDArray[Any]:
+    """Return `overlaps`; with a crowd of b, what share of the box of a lies in it (COCO's rule)."""
+    shared, own = _shared(a, b), _areas(a)[:, None]
+    whole = np.where(crowd, own, own + _areas(b) - shared)
+    return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0))
+
+
+def kept(
+    boxes: Floats,
+    scores: Floats,
+    overlap: float,
+    category: npt.NDArray[Any] | None = None,
+    most: int | None = None,
+) -> npt.NDArray[np.int64]:
+    """Return which boxes stay of [N, 4], surest first: non-maximum suppression, greedy, exact.
+
+    A box goes where a surer one of its `category` [N] that stays overlaps it more than `overlap`.
+    Only the `most` surest that stay are looked for; no candidate is left out to be quick.
+    """
+    order = np.argsort(-scores, kind="stable")
+    rows = [*boxes.T, _areas(boxes)] + ([] if category is None else [category])
+    sides = np.stack(rows).astype(np.float32)[:, order]
+    stay = np.zeros(0, np.int64)
+    wanted = len(order) if most is None else most
+    for start in range(0, len(order), _AHEAD):
+        rest = np.arange(start, min(start + _AHEAD, len(order)))
+        for begin in range(0, len(stay), _HEAD):
+            rest = rest[~_covered(sides[:, stay[begin : begin + _HEAD]], sides[:, rest], overlap)]
+        while len(rest) and len(stay) < wanted:
+            head, rest = rest[:_HEAD], rest[_HEAD:]
+            head = head[_first(sides[:, head], overlap)]
+            stay = np.concatenate([stay, head])
+            rest = rest[~_covered(sides[:, head], sides[:, rest], overlap)]
+        if len(stay) >= wanted:
+            break
+    return order[stay[:wanted]]
+
+
+def _first(sides: Floats, overlap: float) -> npt.NDArray[np.bool_]:
+    """Return [N]: no box before it that stays covers it; greedy."""
+    clash = _clash(sides, sides, overlap)
+    gone = np.zeros(len(clash), bool)
+    for rank in range(len(gone)):
         if not gone[rank]:
             gone[rank + 1 :] |= clash[rank, rank + 1 :]
-    return order[~gone]
+    return ~gone
+
+
+def _covered(surer: Floats, sides: Floats, overlap: float) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = _clash(surer, sides, overlap).any(axis=0)
+    return found
+
+
+def _clash(a: Floats, b: Floats, overlap: float) -> npt.NDArray[np.bool_]:
+    """Return [N, M] for [5 or 6, N] and [5 or 6, M], in place for speed: `overlaps` above a bound.
+
+    Rows are left, top, right, bottom, area and, where there are several, the class.
+    """
+    shared = np.minimum(a[2, :, None], b[2])
+    shared -= np.maximum(a[0, :, None], b[0])
+    np.maximum(shared, 0, out=shared)
+    other = np.minimum(a[3, :, None], b[3])
+    other -= np.maximum(a[1, :, None], b[1])
+    np.maximum(other, 0, out=other)
+    shared *= other
+    union = np.add(a[4, :, None], b[4], out=other)
+    union -= shared
+    union *= overlap
+    found: npt.NDArray[np.bool_] = shared > union
+    if len(a) > 5:
+        found &= a[5, :, None] == b[5]
+    return found
+
+
+def _shared(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    sides = np.clip(np.minimum(a[:, None, 2:], b[None, :, 2:]) - low, 0, None)
+    return np.asarray(sides[..., 0] * sides[..., 1])
 
 
 def _areas(boxes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     sides: npt.NDArray[Any] = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
-    return sides.prod(axis=1)
+    return np.asarray(sides[:, 0] * sides[:, 1])
