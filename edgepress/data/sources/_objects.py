@@ -61,6 +61,6 @@ def side(value: Any) -> int | None:
     return None
 
 
-def ordered(names: Iterable[str]) -> tuple[str, ...]:
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
     """Return each name once, in the order in which they first come."""
     return tuple(dict.fromkeys(names))

@@ -18,7 +18,7 @@ from edgepress.data.picture import UnusableError
 from edgepress.data.sources._coco_file import CocoFile, Listed
 from edgepress.data.sources._coco_objects import coco_object
 from edgepress.data.sources._names import shards
-from edgepress.data.sources._objects import EMPTY, REPEATED, UNUSED, WITHOUT_PICTURE, ordered
+from edgepress.data.sources._objects import EMPTY, REPEATED, UNUSED, WITHOUT_PICTURE, distinct
 from edgepress.data.sources._pictures import Pictures, below, plain
 from edgepress.data.walk import LeftOut
 from edgepress.errors import UserError
@@ -113,12 +113,12 @@ def _names(files: list[CocoFile], left_out: LeftOut) -> tuple[str, ...]:
         for key in sorted(file.categories, key=lambda key: (isinstance(key, str), key))
     ]
     used = {name for name, has in every if has}
-    for name in ordered(name for name, _ in every if name not in used):
+    for name in distinct(name for name, _ in every if name not in used):
         left_out.note(UNUSED, Path(name))
     if not used:
         where = ", ".join(str(file.path) for file in files)
         raise UserError(f"{where}: no object has a category that is listed; export them anew")
-    return ordered(name for name, _ in every if name in used)
+    return distinct(name for name, _ in every if name in used)
 
 
 def _placed(

@@ -38,8 +38,8 @@ class Params(Config):
     classes: tuple[str, ...] | None
     """Names of the classes in order; null takes the names there are, sorted."""
     first_pixel: Literal[0, 1]
-    """Number of a picture's first pixel: 1 in Pascal VOC and LabelImg, 0 in what CVAT, Label Studio
-    and Roboflow export."""
+    """Number of a picture's first pixel: 1 in Pascal VOC and LabelImg, 0 in what CVAT and Label
+    Studio export."""
 
 
 def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001

@@ -132,9 +132,9 @@ def test_lists_of_several_years_are_each_for_their_own(tmp_path: Path) -> None:
 def test_export_of_roboflow_is_read_as_it_comes(tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):
         picture(tmp_path / f"{split}/1_png.rf.0a.png")
-        annotate(tmp_path / f"{split}/1_png.rf.0a.xml", thing(box="0 0 12 8"))
+        annotate(tmp_path / f"{split}/1_png.rf.0a.xml", thing())
     write(tmp_path / "README.dataset.txt", "exported")
-    found = opened(tmp_path, first_pixel=0)
+    found = opened(tmp_path)
     assert {entry.id: (entry.split, entry.problem) for entry in found.entries()} == {
         "test/1_png.rf.0a.png": ("test", None),
         "train/1_png.rf.0a.png": ("train", None),
