@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "methods": "list the methods of every room and their parameters",
     "params": "check the whole of params.yaml at once",
     "preset": "show, check and write what a preset changes in params.yaml",
+    "data": "convert a source of objects to the format of another tool",
     "doctor": "say which exporters, runtimes and devices work here",
     "report": "print the last run's table of targets and verdicts",
     "embed": "turn images into embeddings, at any scale",

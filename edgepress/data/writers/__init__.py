@@ -1,0 +1,1 @@
+"""Writers of objects in the formats of other tools."""
