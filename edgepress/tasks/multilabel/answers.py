@@ -93,12 +93,12 @@ class Answers:
         Given classes: how many both give over how many one gives, 1 where neither gives any.
         Confidences a and b: 1 - sum |a - b| / max(1, sum max(a, b)), over all classes, so that
         traces of confidence do not count against an image that has nothing. Where no class differs
-        and no confidence by more than runtimes round, it is 1.
+        and no confidence by more than runtimes round, it is 1. A truth is wholly sure.
         """
         given_a, given_b = ours["present"] == 1, floats["present"] == 1
         either = (given_a | given_b).sum(axis=1)
         both = (given_a & given_b).sum(axis=1)
-        a, b = (each["scores"].astype(np.float64) for each in (ours, floats))
+        a, b = _confidence(ours), _confidence(floats)
         high = np.maximum(a, b)
         apart = np.abs(a - b)
         apart[apart <= _SAME * np.minimum(high, 1 - high) + _STEP * high] = 0.0
@@ -111,6 +111,10 @@ class Answers:
 def answers(classes: tuple[str, ...], *, params: Params) -> Answers:
     """Return the rules of answers."""
     return Answers(classes, params)
+
+
+def _confidence(answers: Arrays) -> Doubles:
+    return np.asarray(answers["scores" if "scores" in answers else "present"], np.float64)
 
 
 @dataclass(frozen=True)

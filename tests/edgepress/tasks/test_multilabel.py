@@ -284,6 +284,15 @@ def test_agreement_is_below_one_when_a_rare_class_loses_its_order() -> None:
     assert agreement([-14.0, -14.0, -30.0], [-14.0, -14.0, -12.0]) < 1.0
 
 
+def test_agreement_with_a_truth_tells_right_answers_from_wrong_ones() -> None:
+    """The report shows the items where answers and truth agree least."""
+    truth = {"present": np.array([[1, 0, 0], [1, 0, 0], [0, 0, 0]], np.uint8)}
+    found = TASK.answers.agreement(decoded([[9, -9, -9], [9, 9, -9], [-9, -9, -9]]), truth)
+    assert found[0] > 0.999
+    assert found[1] == pytest.approx(0.25, abs=1e-3)
+    assert found[2] > 0.999
+
+
 def tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(values) for name, values in arrays.items()}
 
