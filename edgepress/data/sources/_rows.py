@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def open_rows(file: Path, key: str) -> Rows:
     return Rows(file, columns)
 
 
-def _cells(file: Path) -> Iterator[tuple[int, list[str]]]:
+def _cells(file: Path) -> Generator[tuple[int, list[str]]]:
     lines = _lines(file)
     delimiter = _DELIMITERS[file.suffix.lower()]
     reader = csv.reader((text for _, text in lines), delimiter=delimiter, strict=True)
@@ -87,7 +87,7 @@ def _cells(file: Path) -> Iterator[tuple[int, list[str]]]:
             begins = reader.line_num + 1
 
 
-def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(file: Path) -> Generator[tuple[int, dict[str, Any]]]:
     for line, text in _lines(file):
         if not text.strip():
             continue
@@ -102,7 +102,7 @@ def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, row
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
+def _lines(file: Path) -> Generator[tuple[int, str]]:
     """Yield each line with its number, its end kept; what is not UTF-8 text is a UserError."""
     try:
         with file.open("rb") as opened:
