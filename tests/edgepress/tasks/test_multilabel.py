@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score
 
 from edgepress import intervals
+from edgepress.data.images import ImageSet
+from edgepress.data.ingestion import Labelling, Rules, build_manifest
 from edgepress.data.labels import Seen
 from edgepress.data.objects import OBJECTS
 from edgepress.data.picture import UnusableError
+from edgepress.data.splits import Fractions
+from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
@@ -105,6 +110,25 @@ def test_classes_are_those_of_the_objects_when_the_source_lists_objects() -> Non
         admitted({**label, "objects": [{**things[0], "category": 7}]}, task)
 
 
+def test_scenes_of_objects_become_sets_when_ingested(tmp_path: Path) -> None:
+    entry = {"method": "digit_scenes", "scenes": 60, "side": 32, "least": 0, "most": 4}
+    listing = resolve("data.sources", entry, "test", "ingest.source")(tmp_path)
+    task = Task.open({**ENTRY, "labels": "objects"}, listing.classes, "test")
+    rules = Rules(split=Fractions(val=0.1, test=0.3), limit=None)
+    manifest = build_manifest(listing, tmp_path, rules, Labelling(task.entry, task.labels))
+    assert manifest.usable == 60
+    images = ImageSet.open(tmp_path)
+    drawn_on = {
+        entry.id: sorted({each["category"] for each in entry.label["objects"]})
+        for entry in listing.entries()
+    }
+    assert dict(zip(images.ids, images.labels, strict=True)) == drawn_on
+    assert [] in images.labels
+    assert (images.strata[[label == [] for label in images.labels]] == -1).all()
+    truth = images.truth(task.labels, SPEC)["present"]
+    assert [np.flatnonzero(row).tolist() for row in truth] == images.labels
+
+
 def test_class_is_given_from_the_threshold_on() -> None:
     task = Task.open({**ENTRY, "threshold": 0.8}, CLASSES, "test")
     found = decoded([[0.0, 1.38, 1.39]], task)
@@ -117,7 +141,7 @@ def test_sigmoid_holds_when_logits_are_extreme() -> None:
     assert decoded([[-1e30, 1e30, -100.0]])["scores"].tolist() == [[0.0, 1.0, pytest.approx(0)]]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(
         st.tuples(st.lists(st.integers(-3, 3), min_size=3, max_size=3), st.integers(0, 7)),
@@ -211,17 +235,17 @@ def test_drop_tells_a_real_loss_from_chance_when_paired() -> None:
 
 
 def test_interval_covers_the_truth_when_test_sets_are_drawn_anew() -> None:
-    """Of 40 test sets of 150 images, the 95 % interval holds what 20,000 images say."""
+    """Of 30 test sets of 150 images, the 95 % interval holds what 20,000 images say."""
     ours, truth = drawn(20_000, 7)
     whole = scores(ours, truth)["mean_ap"].value.value
     hits = 0
     rng = np.random.default_rng(8)
-    for _ in range(40):
+    for _ in range(30):
         rows = rng.choice(20_000, 150, replace=False)
         part = {name: values[rows] for name, values in ours.items()}
         value = scores(part, {"present": truth["present"][rows]})["mean_ap"].value
         hits += value.low <= whole <= value.high
-    assert hits >= 34
+    assert hits >= 25
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
