@@ -14,7 +14,7 @@ from typing import Any
 
 from edgepress.data.walk import walk
 
-PATHS = ("path", "masks", "embeddings", "ids")
+PATHS = ("path", "masks", "table", "embeddings", "ids")
 """Parameters that name a file or folder of the user's."""
 
 

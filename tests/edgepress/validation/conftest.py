@@ -21,15 +21,13 @@ from edgepress.records.tensors import TensorSpec
 from edgepress.tasks.task import Task
 from edgepress.validation.measure import Truth
 from edgepress.validation.subject import Subject
-from tests.classified import ENTRY, open_task
+from tests.classified import open_task
 
 Array = npt.NDArray[np.float32]
 SPEC = InputSpec(height=16, width=16, channels=3, mean=(0.3, 0.3, 0.5), std=(0.35, 0.35, 0.4))
 BUNDLE = "b" * 64
+DIGITS = open_task(tuple("0123456789"))
 IMAGE = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
-LOGITS = Port(
-    tensor=TensorSpec(name="logits", shape=(1, 10), layout="NC"), stored="logits", layout="NC"
-)
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,15 @@ def digits() -> tuple[Digits, Digits]:
     return Digits(colour[450:], labels[450:]), Digits(colour[:450], labels[:450])
 
 
-def fit(train: Digits, seed: int, epochs: int = 15) -> Weights:
-    """Train with sklearn's perceptron; deterministic for a seed."""
+def fit(train: Digits, seed: int, epochs: int = 15, targets: Any = None) -> Weights:
+    """Train with sklearn's perceptron, on the digits or on `targets`; the same for a seed."""
     from sklearn.neural_network import MLPClassifier
 
     inputs = train.inputs(SPEC).reshape(len(train.labels), -1)
     network = MLPClassifier((32,), alpha=0.01, max_iter=epochs, tol=0.0, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network.fit(inputs, train.labels)
+        network.fit(inputs, train.labels if targets is None else targets)
     (first, second), (first_bias, second_bias) = network.coefs_, network.intercepts_
     return Weights(*(part.astype(np.float32) for part in (first, first_bias, second, second_bias)))
 
@@ -90,7 +88,7 @@ def weights(digits: tuple[Digits, Digits]) -> Weights:
 
 @pytest.fixture(scope="session")
 def task() -> Task:
-    return open_task(tuple("0123456789"))
+    return DIGITS
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +131,8 @@ def make_graph(weights: Weights, softmax: bool = False) -> Any:
         for name, part in asdict(weights).items()
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 10])
+    shape = [1, weights.second.shape[1]]
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
     made = helper.make_graph(nodes, "digits", [image], [logits], held)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
@@ -176,6 +175,12 @@ def graph() -> Callable[..., Any]:
 def quantize() -> Callable[..., Any]:
     """Return the function that quantizes an ONNX model."""
     return make_int8
+
+
+@pytest.fixture(scope="session")
+def learn() -> Callable[..., Weights]:
+    """Return the function that trains on digits."""
+    return fit
 
 
 @pytest.fixture(scope="session")
@@ -223,20 +228,24 @@ def write(tmp_path: Path) -> Write:
         key: str = "x86_64-onnxruntime-fp32",
         spec: InputSpec = SPEC,
         bundle: str = BUNDLE,
+        task: Task = DIGITS,
     ) -> Subject:
         folder = tmp_path / f"export-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         content = model if isinstance(model, bytes) else model.SerializeToString()
         (folder / "model.onnx").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
+        shape = (1, len(task.classes))
+        tensor = TensorSpec(name="logits", shape=shape, layout="NC")
+        logits = Port(tensor=tensor, stored="logits", layout="NC")
         Exported(
             target=Target.parse(key),
             format="onnx",
-            parts=(Part(name="model", entry="model.onnx", inputs=(IMAGE,), outputs=(LOGITS,)),),
+            parts=(Part(name="model", entry="model.onnx", inputs=(IMAGE,), outputs=(logits,)),),
             files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
             input=spec,
-            task=ENTRY,
-            classes=tuple("0123456789"),
+            task=task.entry,
+            classes=task.classes,
             tools={},
             bundle_sha256=bundle,
             calibration_sha256=None,

@@ -1,0 +1,1 @@
+"""Several classes, one or none for each image."""

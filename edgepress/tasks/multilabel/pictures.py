@@ -1,0 +1,38 @@
+"""Pictures of multi-label: the image itself, its classes in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepress.records.tensors import Arrays
+from edgepress.tasks.multilabel.labels import Params
+from edgepress.tasks.multilabel.measures import NO_ANSWER
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Nothing is drawn over an image."""
+
+    classes: tuple[str, ...]
+
+    def draw(self, image: npt.NDArray[np.uint8], answer: Arrays) -> npt.NDArray[np.uint8]:  # noqa: ARG002
+        """Return the image [H, W, C] as RGB [H, W, 3]."""
+        return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+    def caption(self, answer: Arrays) -> str:
+        """Return the classes that are given, the surest first; a truth's in their own order."""
+        present = answer["present"][0]
+        if (present == NO_ANSWER).any():
+            return "no answer"
+        given = np.flatnonzero(present)
+        if "scores" in answer:
+            given = given[np.argsort(-answer["scores"][0, given], kind="stable")]
+        return ", ".join(self.classes[index] for index in given) or "none"
+
+
+def pictures(classes: tuple[str, ...], *, params: Params) -> Pictures:  # noqa: ARG001
+    """Return the rules of pictures."""
+    return Pictures(classes)
