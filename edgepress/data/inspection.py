@@ -24,6 +24,7 @@ class Facts:
     phash: int | None = None
     orientation: int = 1
     """EXIF's, 1 to 8; width and height are those of the picture turned by it."""
+    format: str | None = None
 
 
 def inspect(images: list[bytes | UnusableError]) -> list[Facts]:
@@ -43,10 +44,8 @@ def inspect(images: list[bytes | UnusableError]) -> list[Facts]:
         image = picture.image
         thumbnails.append(thumbnail(image))
         channels = 1 if image.mode == "L" else 3
-        size = (image.width, image.height)
-        facts.append(
-            Facts("", digest, *size, channels, picture.mode, orientation=picture.orientation)
-        )
+        found = Facts("", digest, image.width, image.height, channels, picture.mode)
+        facts.append(replace(found, orientation=picture.orientation, format=picture.format))
     if not thumbnails:
         return facts
     hashes = iter(phash(np.stack(thumbnails)).tolist())

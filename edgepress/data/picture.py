@@ -56,12 +56,14 @@ class UnusableError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture in mode L or RGB, upright; mode and orientation it had in the file."""
+    """A decoded picture in mode L or RGB, upright, and what it was in its file."""
 
     image: Image.Image
     mode: str
     orientation: int
     """EXIF's, 1 to 8."""
+    format: str
+    """One of `FORMATS`."""
 
 
 def open_picture(data: bytes) -> Picture:
@@ -73,7 +75,8 @@ def open_picture(data: bytes) -> Picture:
         raise UnusableError(str(reason)) from None
     except (ValueError, OSError, MemoryError):
         raise UnusableError(f"corrupt: its {image.mode} pixels cannot be converted") from None
-    return Picture(upright(converted, image), image.mode, orientation_of(image))
+    turned = upright(converted, image)
+    return Picture(turned, image.mode, orientation_of(image), str(image.format))
 
 
 def load(data: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
+from edgepress.data.inspection import inspect
 from edgepress.data.labels import Seen
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.objects import OBJECTS, Found, admitted
 from edgepress.data.parallel import chunks, ordered
-from edgepress.data.picture import FORMATS, UnusableError, open_picture
+from edgepress.data.picture import UnusableError
 from edgepress.data.storage import Storage
 from edgepress.data.walk import SUFFIXES
 from edgepress.errors import UserError
 from edgepress.records.manifest import Split
 
-_SUFFIX = {"JPEG": ".jpg", "TIFF": ".tif"}
+_SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}
 
 
 @dataclass(frozen=True)
@@ -94,23 +92,23 @@ def _drawn(entry: Entry, data: bytes | UnusableError, known: _Known) -> Drawn | 
     if isinstance(data, UnusableError):
         return data
     try:
-        picture = open_picture(data)
-        width, height = picture.image.size
-        objects = admitted(entry.label, Seen(width, height, picture.orientation), known.classes)
+        (facts,) = inspect([data])
+        if facts.width is None or facts.height is None:
+            raise UnusableError(facts.reason)
+        size = (facts.width, facts.height)
+        objects = admitted(entry.label, Seen(*size, facts.orientation), known.classes)
     except UnusableError as reason:
         return reason
-    name = known.names[entry.id] + _suffix(entry, data)
+    name = known.names[entry.id] + _suffix(entry, str(facts.format))
     file = None if known.root is None else known.root / entry.path
-    return Drawn(name, entry.split, data, file, (width, height), objects)
+    return Drawn(name, entry.split, data, file, size, objects)
 
 
-def _suffix(entry: Entry, data: bytes) -> str:
+def _suffix(entry: Entry, kind: str) -> str:
     """Return the suffix of the picture's file, or what its format is called by."""
     suffix = PurePosixPath(entry.path).suffix
     if suffix.lower().removeprefix(".") in SUFFIXES:
         return suffix
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        kind = str(image.format)
     return _SUFFIX.get(kind, f".{kind.lower()}")
 
 
