@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Self
@@ -46,13 +47,14 @@ class Table:
         leading = _leading(rows[0], first)
         width = len(rows[0])
         numbered = enumerate(rows[len(_HEADER) :], len(_HEADER) + 1)
-        frames = [_frame(path, (number, row), (leading, width), columns) for number, row in numbered]
+        frames = [
+            _frame(path, (number, row), (leading, width), columns) for number, row in numbered
+        ]
         if not frames:
             raise UserError(f"{path}: labels no frame; label some or move the file away")
-        names = [frame.path for frame in frames]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise UserError(f"{path}: has {twice.name} in two rows; keep one")
+        (twice, times), *_ = Counter(frame.path.name for frame in frames).most_common(1)
+        if times > 1:
+            raise UserError(f"{path}: has {twice} in {times} rows; keep one")
         return cls(path, tuple(frames))
 
 
@@ -116,7 +118,9 @@ def _frame(
             continue
         numbers = [_number(text) for text in texts]
         if not all(map(math.isfinite, numbers)):
-            return Frame(path, (), f"{where}: {part} is at {', '.join(texts)}; expected two numbers")
+            return Frame(
+                path, (), f"{where}: {part} is at {', '.join(texts)}; expected two numbers"
+            )
         points.append((numbers[0], numbers[1]))
     if not any(points):
         return Frame(path, (), f"{where} labels none of {', '.join(columns)}")

@@ -47,7 +47,9 @@ def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001
     if not root.is_dir():
         raise UserError(f"ingest.source.path: {root}: no such folder; set it to your project")
     left_out = LeftOut()
-    files = list(walk(root, left_out))
+    # Beside labeled-data lie tables that DeepLabCut made of all of those in it.
+    inner = root / "labeled-data"
+    files = list(walk(inner if inner.is_dir() else root, left_out))
     tables = _tables([path for path in files if path.name.startswith("CollectedData_")], root)
     known = [Table.read(path, params.points) for path in tables]
     labelled = {frame.path for table in known for frame in table.frames}
@@ -83,10 +85,12 @@ def _tables(found: list[Path], root: Path) -> list[Path]:
     if not tables:
         also = f"; {found[0].name} has no .csv beside it" if found else ""
         raise UserError(f"{root}: holds no CollectedData_*.csv; expected one beside frames{also}")
-    for first, second in zip(tables, tables[1:], strict=False):
-        if first.parent == second.parent:
+    first: dict[Path, Path] = {}
+    for path in tables:
+        other = first.setdefault(path.parent, path)
+        if other != path:
             raise UserError(
-                f"{second}: labels the frames that {first.name} labels too; move one of them away"
+                f"{path}: labels the frames that {other.name} labels too; move one of them away"
             )
     return tables
 
