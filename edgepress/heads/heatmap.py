@@ -77,8 +77,8 @@ def build(
     coarse = info[-1].reduction
     if coarse < stride:
         raise UserError(
-            f"head heatmap: the task asks for a stride of {stride}, the backbone's coarsest map has "
-            f"{coarse}; choose a finer stride or another backbone"
+            f"head heatmap: the task asks for a stride of {stride}, the backbone's coarsest map "
+            f"has {coarse}; choose a finer stride or another backbone"
         )
     sizes = []
     while coarse > stride:

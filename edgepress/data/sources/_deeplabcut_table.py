@@ -45,11 +45,9 @@ class Table:
         columns = _columns(path, rows[: len(_HEADER)], points)
         first = min(pair[0] for pair in columns.values()) if columns else 1
         leading = _leading(rows[0], first)
-        width = len(rows[0])
+        shape = (leading, len(rows[0]))
         numbered = enumerate(rows[len(_HEADER) :], len(_HEADER) + 1)
-        frames = [
-            _frame(path, (number, row), (leading, width), columns) for number, row in numbered
-        ]
+        frames = [_frame(path, row, shape, columns) for row in numbered]
         if not frames:
             raise UserError(f"{path}: labels no frame; label some or move the file away")
         (twice, times), *_ = Counter(frame.path.name for frame in frames).most_common(1)
@@ -118,9 +116,7 @@ def _frame(
             continue
         numbers = [_number(text) for text in texts]
         if not all(map(math.isfinite, numbers)):
-            return Frame(
-                path, (), f"{where}: {part} is at {', '.join(texts)}; expected two numbers"
-            )
+            return Frame(path, (), f"{where}: {part} is {', '.join(texts)}; expected two numbers")
         points.append((numbers[0], numbers[1]))
     if not any(points):
         return Frame(path, (), f"{where} labels none of {', '.join(columns)}")

@@ -1,4 +1,4 @@
-"""DeepLabCut's projects: a table CollectedData_*.csv beside the frames it labels; nothing is copied.
+"""DeepLabCut's projects: a table CollectedData_*.csv beside the frames it labels, left in place.
 
 Format: https://deeplabcut.github.io/DeepLabCut/docs/standardDeepLabCut_UserGuide.html. Its
 coordinates are 0 in the middle of the first pixel, as its tools show pictures; ours are 0 at that

@@ -1,8 +1,8 @@
 """Learning of keypoints: Gaussians around the true points, by cross-entropy.
 
 Maps: Simple Baselines, Xiao et al. 2018, https://arxiv.org/abs/1804.06208, whose squared error is
-here the cross-entropy of every place: its slope does not vanish where a map is empty, and its logits
-keep the tails that INT8 would round to nothing. Bins: SimCC, Li et al. 2022,
+here the cross-entropy of every place: its slope does not vanish where a map is wrong and sure of
+it, and logits keep the tails that INT8 would round to nothing. Bins: SimCC, Li et al. 2022,
 https://arxiv.org/abs/2107.03332. Targets are drawn around the true place, not the nearest step.
 """
 
@@ -65,12 +65,16 @@ class Training:
             wanted = torch.sigmoid(teacher["heatmaps"].float() / temperature)
             far = _above_least(student["heatmaps"].float() / temperature, wanted)
             return far.sum((2, 3)).mean() / self._area
-        pairs = [
-            (log_softmax(outputs[name].float() / temperature, -1) for outputs in (student, teacher))
-            for name in ("x", "y")
-        ]
-        far = [kl_div(*pair, reduction="none", log_target=True).sum(-1).mean() for pair in pairs]
-        return far[0] + far[1]
+        rows = []
+        for name in ("x", "y"):
+            far = kl_div(
+                log_softmax(student[name].float() / temperature, -1),
+                log_softmax(teacher[name].float() / temperature, -1),
+                reduction="none",
+                log_target=True,
+            )
+            rows.append(far.sum(-1).mean())
+        return rows[0] + rows[1]
 
     def warp(self, truth: Outputs, by: Warp) -> Outputs:
         """Move points as their pictures are moved; those that leave them are not labelled.
@@ -114,5 +118,5 @@ def training(classes: tuple[str, ...], *, params: Params) -> Training:
 
 def _above_least(logits: Tensor, wanted: Tensor) -> Tensor:
     """Return each place's cross-entropy less the least there is: 0 where both say the same."""
-    least = torch.special.entr(wanted) + torch.special.entr(1 - wanted)
+    least: Tensor = torch.special.entr(wanted) + torch.special.entr(1 - wanted)
     return binary_cross_entropy_with_logits(logits, wanted, reduction="none") - least

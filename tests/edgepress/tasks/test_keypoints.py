@@ -232,7 +232,7 @@ def test_drops_are_worse_is_positive_for_every_score() -> None:
 
 
 def test_interval_holds_the_true_share_when_points_of_an_image_fall_together() -> None:
-    """Whole images are drawn: with points as evidence each, half as many intervals would hold it."""
+    """Whole images are drawn: were points evidence each, half as many intervals would hold it."""
     rng, held, truth = np.random.default_rng(0), 0, truth_of(*[thing()] * 60)
     for _ in range(100):
         wrong = (rng.random((60, 1, 1)) < 0.3) * np.float32([9.0, 0.0])
