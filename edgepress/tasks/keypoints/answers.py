@@ -37,7 +37,7 @@ _FAINT = 0.01
 
 @dataclass(frozen=True)
 class Answers:
-    """`points` float32 [N, K, 2] in input pixels, `scores` float32 [N, K], `frame` float32 [N, 2]."""
+    """`points` float32 [N, K, 2] in pixels of the input, `scores` [N, K], `frame` [N, 2], its size."""
 
     classes: tuple[str, ...]
     params: Params
