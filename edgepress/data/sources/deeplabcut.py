@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image
 from pydantic import Field
 
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.objects import OBJECTS
-from edgepress.data.picture import FORMATS
+from edgepress.data.picture import open_picture
 from edgepress.data.sources._deeplabcut_table import Frame, Table
 from edgepress.data.walk import NO_IMAGE, LeftOut, claims_to_be_image, walk
 from edgepress.errors import UserError
@@ -132,9 +131,8 @@ def _box(frame: Frame, margin: float) -> list[float] | None:
 
 
 def _size(path: Path) -> tuple[int, int] | None:
-    """Return width and height from the file's header, None where it says none."""
+    """Return a frame's width and height, None where it cannot be read: ingest says why."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.size
-    except Exception:  # Pillow's readers raise nearly anything; what is wrong is found by ingest.
+        return open_picture(path.read_bytes()).image.size
+    except (OSError, UserError):
         return None

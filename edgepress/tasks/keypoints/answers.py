@@ -37,7 +37,7 @@ _FAINT = 0.01
 
 @dataclass(frozen=True)
 class Answers:
-    """`points` float32 [N, K, 2] in pixels of the input, `scores` [N, K], `frame` [N, 2], its size."""
+    """`points` float32 [N, K, 2] in pixels of the input, whose size is `frame`; `scores` [N, K]."""
 
     classes: tuple[str, ...]
     params: Params
@@ -143,7 +143,8 @@ class Answers:
             there = there & (answers["visible"] > 0)[..., None]
         sides = np.where(there, points, -np.inf).max(1) - np.where(there, points, np.inf).min(1)
         least = _LEAST_SIDE * answers["frame"].max(axis=1)
-        return self.params.tolerance * np.maximum(sides.max(axis=1), least)[:, None]
+        side = np.maximum(sides.max(axis=1), least)
+        return np.asarray(self.params.tolerance * side[:, None], np.float64)
 
     def _measured(self, answers: Arrays, truth: Arrays) -> dict[str, tuple[Floats, Floats]]:
         """Return for each score its sum over an image and what it is a mean over, [N, 1] each."""
