@@ -7,21 +7,21 @@ pixel's corner. A frame has one object, whose box is drawn around its labelled p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from edgepress.data.inspection import inspect
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.objects import OBJECTS
-from edgepress.data.picture import open_picture
 from edgepress.data.sources._deeplabcut_table import Frame, Table
 from edgepress.data.walk import NO_IMAGE, LeftOut, claims_to_be_image, walk
 from edgepress.errors import UserError
 from edgepress.params import Config
 
+Size = tuple[float, float] | None
 _MIDDLE = 0.5
 """Of a pixel, from its corner."""
 
@@ -61,8 +61,9 @@ def ingest(folder: Path, *, params: Params) -> Listing:  # noqa: ARG001
 
     def entries() -> Iterator[Entry]:
         for table in known:
+            size = _size(table)
             for frame in table.frames:
-                label = None if frame.problem else _label(frame, params.margin)
+                label = None if frame.problem else _label(frame, params.margin, size)
                 yield Entry.of_file(frame.path, root, label, problem=frame.problem)
 
     return Listing(
@@ -94,11 +95,11 @@ def _tables(found: list[Path], root: Path) -> list[Path]:
     return tables
 
 
-def _label(frame: Frame, margin: float) -> dict[str, Any]:
+def _label(frame: Frame, margin: float, size: Size) -> dict[str, Any]:
     points = [value for place in frame.points for value in _point(place)]
     label = {
         "category": 0,
-        "box": _box(frame, margin),
+        "box": _box(frame, margin, size),
         "rings": None,
         "points": points,
         "area": None,
@@ -112,27 +113,29 @@ def _point(place: tuple[float, float] | None) -> tuple[float, float, float]:
     return (0.0, 0.0, 0.0) if place is None else (place[0] + _MIDDLE, place[1] + _MIDDLE, 2.0)
 
 
-def _box(frame: Frame, margin: float) -> list[float] | None:
-    """Return the box around the labelled points, cut at the picture's border where that is known.
+def _box(frame: Frame, margin: float, size: Size) -> list[float] | None:
+    """Return the box around the labelled points, cut at the picture's border.
 
     A point outside of the picture is left in it, for the check of labels to find.
     """
     places = [_point(place)[:2] for place in frame.points if place is not None]
-    size = _size(frame.path)
     if not places or size is None:
         return None
     low = [min(values) for values in zip(*places, strict=True)]
     high = [max(values) for values in zip(*places, strict=True)]
     low = [min(max(0.0, value - margin), value) for value in low]
-    high = [
-        max(min(float(side), value + margin), value) for value, side in zip(high, size, strict=True)
-    ]
-    return [*low, *high] if math.isfinite(sum(low + high)) else None
+    high = [max(min(side, value + margin), value) for value, side in zip(high, size, strict=True)]
+    return [*low, *high]
 
 
-def _size(path: Path) -> tuple[int, int] | None:
-    """Return a frame's width and height, None where it cannot be read: ingest says why."""
-    try:
-        return open_picture(path.read_bytes()).image.size
-    except (OSError, UserError):
-        return None
+def _size(table: Table) -> Size:
+    """Return width and height of a video, which its frames have alike: of the first that is read.
+
+    A frame of another size whose box does not fit it is set aside by the check of labels.
+    """
+    for frame in table.frames:
+        if frame.path.is_file():
+            (facts,) = inspect([frame.path.read_bytes()])
+            if facts.width is not None and facts.height is not None:
+                return float(facts.width), float(facts.height)
+    return None
