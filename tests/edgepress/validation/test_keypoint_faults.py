@@ -49,7 +49,7 @@ ENTRY: dict[str, Any] = {
     "blur": 1.0,
 }
 TASK = Task.open(ENTRY, ("mouse",), "test")
-OUTPUT = TASK.answers.outputs(SPEC)[0]
+ROWS = Task.open({**ENTRY, "form": "simcc"}, ("mouse",), "test")
 COLOURS = np.array([[255, 40, 40], [40, 255, 40], [40, 40, 255], [255, 255, 40]])
 HERE = f"{sorted(host.here().devices)[0]}-onnxruntime"
 PLAN = Plan(Timing(warmup=5, runs=400, threads=1, confidence=0.95), seed=0)
@@ -139,8 +139,8 @@ def weights() -> Weights:
     }
 
 
-def graph(weights: Weights, *more: Any, **held: np.ndarray) -> ModelProto:
-    """Return the network as ONNX; nodes of `more` lead from `maps` to `heatmaps`."""
+def graph(weights: Weights, *more: Any, task: Task = TASK, **held: np.ndarray) -> ModelProto:
+    """Return the network as ONNX; nodes of `more` lead from `maps` to the task's outputs."""
     nodes = [
         helper.make_node(
             "Conv", ["image", "a_weight", "a_bias"], ["1"], strides=[2, 2], pads=[2] * 4
@@ -155,8 +155,11 @@ def graph(weights: Weights, *more: Any, **held: np.ndarray) -> ModelProto:
         node.name = f"node{number}"
     values = [numpy_helper.from_array(v, k) for k, v in {**weights, **held}.items()]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, list(SPEC.shape))
-    maps = helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, list(OUTPUT.shape))
-    made = helper.make_graph(nodes, "points", [image], [maps], values)
+    outputs = [
+        helper.make_tensor_value_info(each.name, TensorProto.FLOAT, list(each.shape))
+        for each in task.answers.outputs(SPEC)
+    ]
+    made = helper.make_graph(nodes, "points", [image], outputs, values)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
@@ -165,15 +168,22 @@ def reference(weights: Weights, test_set: Spots) -> OpenReference:
     return refer(graph(weights), test_set, tuple(range(ITEMS)))
 
 
-def refer(model: ModelProto, items: Spots, rows: tuple[int, ...]) -> OpenReference:
+def refer(
+    model: ModelProto, items: Spots, rows: tuple[int, ...], task: Task = TASK
+) -> OpenReference:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    parts = [session.run(None, {"image": each[None]})[0] for each in items.inputs()]
-    maps = np.concatenate(parts)
-    answers = TASK.answers.decode({"heatmaps": maps}, SPEC)
-    ids = tuple(f"spots-{number}" for number in range(len(maps)))
-    return OpenReference(ids, items.truth, answers, rows, {"heatmaps": maps[list(rows)]}, BUNDLE)
+    names = [output.name for output in task.answers.outputs(SPEC)]
+    parts = [session.run(names, {"image": each[None]}) for each in items.inputs()]
+    raw = {
+        name: np.concatenate(each)
+        for name, each in zip(names, zip(*parts, strict=True), strict=True)
+    }
+    answers = task.answers.decode(raw, SPEC)
+    ids = tuple(f"spots-{number}" for number in range(ITEMS))
+    sample = {name: values[list(rows)] for name, values in raw.items()}
+    return OpenReference(ids, items.truth, answers, rows, sample, BUNDLE)
 
 
 @pytest.fixture(autouse=True)
@@ -200,13 +210,14 @@ def blocked(
         held: OpenReference = reference,
         spec: InputSpec = SPEC,
         change: Callable[[np.ndarray], np.ndarray] = lambda images: images,
+        task: Task = TASK,
     ) -> set[str]:
         if precision == "int8":
             (tmp_path / "work").mkdir()
             model = quantize(model, spots(48, 0).inputs(), tmp_path / "work")
-        subject = write(model, tmp_path / "export", f"{HERE}-{precision}", spec)
+        subject = write(model, tmp_path / "export", f"{HERE}-{precision}", (task, spec))
         images = np.ascontiguousarray(change(test_set.inputs(spec)))
-        truth = measure.Truth(held, [{"image": images}], TASK, SPEC)
+        truth = measure.Truth(held, [{"image": images}], task, SPEC)
         found = measure.measure(subject, None, truth, PLAN)
         target = Target.parse(f"{HERE}-{precision}")
         judged = judge(found, GATES, BUDGET, target)
@@ -215,20 +226,24 @@ def blocked(
     return gates_of
 
 
-def write(model: ModelProto, folder: Path, key: str, spec: InputSpec) -> Subject:
+def write(model: ModelProto, folder: Path, key: str, of: tuple[Task, InputSpec]) -> Subject:
+    task, spec = of
     folder.mkdir()
     content = model.SerializeToString()
     (folder / "model.onnx").write_bytes(content)
     image = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
-    maps = Port(tensor=OUTPUT, stored="heatmaps", layout="NCHW")
+    outputs = tuple(
+        Port(tensor=each, stored=each.name, layout=each.layout)
+        for each in task.answers.outputs(SPEC)
+    )
     digest = hashlib.sha256(content).hexdigest()
     Exported(
         target=Target.parse(key),
         format="onnx",
-        parts=(Part(name="model", entry="model.onnx", inputs=(image,), outputs=(maps,)),),
+        parts=(Part(name="model", entry="model.onnx", inputs=(image,), outputs=outputs),),
         files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
         input=spec,
-        task=ENTRY,
+        task=task.entry,
         classes=("mouse",),
         tools={},
         bundle_sha256=BUNDLE,
@@ -426,3 +441,50 @@ def test_shift_below_a_fiftieth_of_a_cell_is_seen_by_no_gate_of_int8(
     ]
     pads = np.array([0, 0, 0, 0, 0, 0, 0, 1])
     assert blocked(graph(weights, *more, pads=pads, kernel=kernel), "int8") == set()
+
+
+def rows_of(weights: Weights, *more: Any, x: str = "x", y: str = "y") -> ModelProto:
+    """Return the same network with the other form of answers: what its maps say of x and of y."""
+    nodes = [
+        node("ReduceLogSumExp", ["maps", "down"], [x], keepdims=0),
+        node("ReduceLogSumExp", ["maps", "across"], [y], keepdims=0),
+        *more,
+    ]
+    return graph(weights, *nodes, task=ROWS, down=np.array([2]), across=np.array([3]))
+
+
+def mirrored_rows(weights: Weights) -> ModelProto:
+    """Bins counted from the right."""
+    ends = {"starts": [-1], "ends": [-99], "axes": [2], "steps": [-1]}
+    kinds = {name: np.array(values, np.int64) for name, values in ends.items()}
+    more = [
+        node("Constant", [], [name], value=numpy_helper.from_array(values))
+        for name, values in kinds.items()
+    ]
+    return rows_of(weights, *more, node("Slice", ["back", *ends], ["x"]), x="back")
+
+
+def halved_rows(weights: Weights) -> ModelProto:
+    """A common factor on all bins: no summit moves, every confidence does."""
+    half = node("Constant", [], ["half"], value_float=0.5)
+    more = (node("Mul", [f"{name}_whole", "half"], [name]) for name in "xy")
+    return rows_of(weights, half, *more, x="x_whole", y="y_whole")
+
+
+@pytest.mark.parametrize(
+    ("fault", "sees", "blind"),
+    [
+        (rows_of, set(), PLACES),
+        (lambda weights: rows_of(weights, x="y", y="x"), PLACES, set()),  # transposed
+        (mirrored_rows, PLACES, set()),
+        (halved_rows, {"parity", "agreement"}, {"pck", "class_score"}),
+    ],
+    ids=["none", "transposed", "mirrored", "halved"],
+)
+def test_fault_is_blocked_when_answers_are_rows_of_bins(
+    fault: Any, sees: set[str], blind: set[str], weights: Weights, test_set: Spots, blocked: Any
+) -> None:
+    held = refer(rows_of(weights), test_set, tuple(range(ITEMS)), ROWS)
+    found = blocked(fault(weights), "fp32", held=held, task=ROWS)
+    assert found >= sees
+    assert not found & blind
