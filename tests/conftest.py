@@ -43,6 +43,7 @@ _UNITS = {
         "tests/stages/test_export.py",
     ),
     "segmentation": ("tests/pipeline/test_segmentation.py",),
+    "keypoints": ("tests/pipeline/test_keypoints.py",),
     "flows": ("tests/flows/",),
     "expectations": ("tests/edgepress/data/test_checking.py", "tests/stages/test_check.py"),
 }

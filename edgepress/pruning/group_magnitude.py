@@ -105,7 +105,12 @@ def _cut(job: Job, params: Params) -> None:
 
 def _last(network: nn.Module, outputs: tuple[TensorSpec, ...]) -> list[nn.Module]:
     """Return the head's layers whose output is as wide as one of the task's: they must stay so."""
-    widths = {output.shape[output.layout.index("C")] for output in outputs}
+    widths = {
+        size
+        for output in outputs
+        for size, letter in zip(output.shape, output.layout, strict=True)
+        if letter in "CL"
+    }
     head = getattr(network, "head", network)
     layers = [m for m in head.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     return [m for m in layers if _width(m) in widths]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -47,6 +48,71 @@ def test_every_weight_learns_when_a_pixel_is_wrong(name: str) -> None:
     torch.manual_seed(0)
     made(torch.randn(4, 3, 32, 32)).square().sum().backward()
     assert [n for n, p in made.named_parameters() if p.grad is None] == []
+
+
+POINTS = {
+    **{"method": "keypoints", "points": ["a", "b", "c", "d"], "swaps": [], "sigmas": 0.05},
+    **{"tolerance": 0.1, "sure": 0.5, "blur": 2.0},
+}
+FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "coarse": ({"form": "heatmap", "stride": 4}, {"method": "heatmap", "width": 8}),
+    "fine": ({"form": "heatmap", "stride": 2}, {"method": "heatmap", "width": 8}),
+    "finest": ({"form": "heatmap", "stride": 1}, {"method": "heatmap", "width": 8}),
+    "unet": ({"form": "heatmap", "stride": 1}, {"method": "unet", "width": 8}),
+    "simcc": ({"form": "simcc", "stride": 0.5}, {"method": "simcc", "kernel": 3}),
+}
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 33)])
+@pytest.mark.parametrize("name", FORMS)
+def test_points_have_maps_or_bins_of_the_stride(name: str, size: tuple[int, int]) -> None:
+    form, head = FORMS[name]
+    found = network(head, size, {**POINTS, **form})(torch.zeros(2, 3, *size))
+    steps = [math.ceil(side / form["stride"]) for side in size]
+    if form["form"] == "heatmap":
+        assert found.shape == (2, 4, *steps)
+    else:
+        assert [each.shape for each in found] == [(2, 4, steps[1]), (2, 4, steps[0])]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_weight_learns_when_points_are_wrong(name: str) -> None:
+    form, head = FORMS[name]
+    made = network(head, (32, 32), {**POINTS, **form}).train()
+    torch.manual_seed(0)
+    found = made(torch.randn(4, 3, 32, 32))
+    sum(each.square().sum() for each in (found if isinstance(found, tuple) else [found])).backward()
+    assert [n for n, p in made.named_parameters() if p.grad is None] == []
+
+
+def test_maps_of_points_say_nothing_is_there_before_training() -> None:
+    form, head = FORMS["fine"]
+    found = network(head, (32, 32), {**POINTS, **form})(torch.zeros(1, 3, 32, 32))
+    assert (found.sigmoid() < 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("form", "head", "words"),
+    [
+        ("coarse", {"method": "simcc", "kernel": 1}, "head simcc: gives rows of bins"),
+        ("simcc", {"method": "heatmap", "width": 8}, "head heatmap: gives one output"),
+        ("coarse", {"method": "simcc", "kernel": 2}, "kernel must be odd"),
+    ],
+)
+def test_head_of_points_is_refused_when_the_form_is_another(
+    form: str, head: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        network(head, (32, 32), {**POINTS, **FORMS[form][0]})
+
+
+def test_stride_coarser_than_the_backbone_is_refused() -> None:
+    with pytest.raises(UserError, match="a stride of 8, the backbone's coarsest map has 4"):
+        network(
+            {"method": "heatmap", "width": 8},
+            (32, 32),
+            {**POINTS, "form": "heatmap", "stride": 8},
+        )
 
 
 def test_head_that_cannot_give_the_outputs_is_refused_in_one_line() -> None:

@@ -11,11 +11,13 @@ from torch import nn
 
 from edgepress.backbones import _counting
 from edgepress.bundles import surgery
+from edgepress.bundles.network import Blueprint, build
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.pruning import group_magnitude
 from edgepress.pruning.slimmed import Slimmed
 from edgepress.records.inputs import InputSpec
+from edgepress.tasks.task import Task
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 from tests.classified import network, open_task
@@ -176,3 +178,35 @@ def test_cut_network_comes_back_from_its_record_when_of_another_family(
     sample = torch.rand(2, 1, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(fresh.eval()(sample), slimmed.network.eval()(sample))
+
+
+@pytest.mark.parametrize(
+    ("form", "head"),
+    [
+        ({"form": "heatmap", "stride": 2}, {"method": "heatmap", "width": 16}),
+        ({"form": "simcc", "stride": 0.5}, {"method": "simcc", "kernel": 3}),
+    ],
+    ids=["maps", "rows of bins"],
+)
+def test_outputs_of_points_stay_whole_when_channels_leave(
+    form: dict[str, object], head: dict[str, object]
+) -> None:
+    points = {"points": ["a", "b", "c"], "swaps": [], "sigmas": 0.05, "tolerance": 0.1}
+    entry = {"method": "keypoints", **points, "sure": 0.5, "blur": 2.0, **form}
+    task = Task.open(entry, ("a",), "test")
+    spec = InputSpec(height=16, width=16, channels=1, mean=(0.3,), std=(0.35,))
+    outputs = task.learner.outputs(spec)
+    backbone = {"method": "resnet_cifar", "depth": 8, "width": 16}
+    student = build(Blueprint(backbone, head, spec, outputs))
+    rng = np.random.default_rng(0)
+    truth = {
+        "points": rng.uniform(2, 14, (20, 3, 2)).astype(np.float32),
+        "visible": np.full((20, 3), 2, np.int8),
+    }
+    pixels = rng.integers(0, 256, (20, 16, 16, 1), dtype=np.uint8)
+    method = resolve("pruning", {**METHOD, "batch": 10}, "params.yaml", "slim")
+    slimmed = method(Job(student, Examples(pixels, truth, spec), None, 0, task))
+    found = slimmed.network.eval()(torch.zeros(1, 1, 16, 16))
+    shapes = [tuple(each.shape) for each in (found if isinstance(found, tuple) else (found,))]
+    assert shapes == [output.shape for output in outputs]
+    assert {step.module for step in slimmed.surgery} & {"backbone.conv1"}

@@ -1,0 +1,100 @@
+"""A map for each point: from the coarsest features up to the stride that the task asks for.
+
+Paper: Simple Baselines, Xiao et al. 2018, https://arxiv.org/abs/1804.06208; its transposed
+convolutions are here an interpolation and a separable convolution, which suit INT8 kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from edgepress.backbones.features import FeatureInfo
+from edgepress.errors import UserError
+from edgepress.params import Config
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import TensorSpec
+
+FEATURES = "maps"
+_PRIOR = 0.01
+"""Confidence of every place before training, as in https://arxiv.org/abs/1708.02002."""
+
+
+class Params(Config):
+    """Width of the decoder."""
+
+    method: Literal["heatmap"]
+    width: int = Field(ge=4, le=1024)
+    """Channels of every step; 256 in the paper."""
+
+
+class Heatmap(nn.Module):
+    """The coarsest map of a backbone to [N, outputs, h, w]."""
+
+    def __init__(
+        self, inputs: int, outputs: int, sizes: tuple[tuple[int, int], ...], width: int
+    ) -> None:
+        """Build for `inputs` channels and a step to each of `sizes`, the last that of the output.
+
+        With no sizes the maps are as coarse as the features.
+        """
+        super().__init__()
+        self.first = _conv(inputs, width, 1)
+        self.sizes = sizes
+        self.steps = nn.ModuleList(_separable(width) for _ in sizes or ((0, 0),))
+        self.last = nn.Conv2d(width, outputs, 1)
+        nn.init.constant_(self.last.bias, -math.log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Map a backbone's features to logits."""
+        x = self.first(maps[-1])
+        for index, step in enumerate(self.steps):
+            if self.sizes:
+                x = interpolate(x, self.sizes[index], mode="bilinear", align_corners=False)
+            x = step(x)
+        return self.last(x)  # type: ignore[no-any-return]
+
+
+def build(
+    info: tuple[FeatureInfo, ...],
+    outputs: tuple[TensorSpec, ...],
+    spec: InputSpec,
+    *,
+    params: Params,
+) -> nn.Module:
+    """Return the head for one output [1, C, h, w]; its stride follows from its size."""
+    if len(outputs) != 1:
+        raise UserError(
+            f"head heatmap: gives one output, the task asks for "
+            f"{', '.join(output.name for output in outputs)}; choose another head"
+        )
+    height, width = outputs[0].shape[2:]
+    stride = 2 ** math.ceil(math.log2(spec.height / height) - 1e-9)
+    coarse = info[-1].reduction
+    if coarse < stride:
+        raise UserError(
+            f"head heatmap: the task asks for a stride of {stride}, the backbone's coarsest map "
+            f"has {coarse}; choose a finer stride or another backbone"
+        )
+    sizes = []
+    while coarse > stride:
+        coarse = max(coarse // 2, stride)
+        ratio = coarse // stride
+        sizes.append((-(-height // ratio), -(-width // ratio)))
+    return Heatmap(info[-1].channels, outputs[0].shape[1], tuple(sizes), params.width)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )
+
+
+def _separable(width: int) -> nn.Sequential:
+    return nn.Sequential(_conv(width, width, 3, width), _conv(width, width, 1))

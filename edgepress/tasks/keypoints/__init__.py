@@ -1,0 +1,1 @@
+"""Named points of one object, a place for each."""

@@ -1,0 +1,490 @@
+"""Faults of exports that give points: which gate blocks each, and which faults none can see.
+
+A small network learns four coloured spots by the task's own loss; its export is then spoilt as
+exports are in the field. What is not in this table because nothing here can see it: a fault in the
+device's own decoding of the outputs, and one that the labels share, such as body parts in another
+order in every label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from torch import nn
+
+from edgepress.data.labels import Seen
+from edgepress.devices import host
+from edgepress.records.exported import Exported, ExportedFile, Part, Port
+from edgepress.records.inputs import InputSpec
+from edgepress.records.measurement import Interval, Latency
+from edgepress.records.reference import OpenReference
+from edgepress.records.target import Target
+from edgepress.records.tensors import Arrays
+from edgepress.tasks.task import Task
+from edgepress.validation import latency, measure, memory
+from edgepress.validation.gates import Budget, Gates, judge
+from edgepress.validation.latency import Plan
+from edgepress.validation.subject import Subject
+from edgepress.validation.timing import Timing
+
+SIDE, STRIDE, ITEMS = 32, 2, 200
+SPEC = InputSpec(height=SIDE, width=SIDE, channels=3, mean=(0.3, 0.3, 0.5), std=(0.35, 0.3, 0.4))
+ENTRY: dict[str, Any] = {
+    "method": "keypoints",
+    "points": ["nose", "left", "right", "tail"],
+    "swaps": [["left", "right"]],
+    "sigmas": 0.05,
+    "tolerance": 0.15,
+    "sure": 0.3,
+    "form": "heatmap",
+    "stride": STRIDE,
+    "blur": 1.0,
+}
+TASK = Task.open(ENTRY, ("mouse",), "test")
+ROWS = Task.open({**ENTRY, "form": "simcc"}, ("mouse",), "test")
+COLOURS = np.array([[255, 40, 40], [40, 255, 40], [40, 40, 255], [255, 255, 40]])
+HERE = f"{sorted(host.here().devices)[0]}-onnxruntime"
+PLAN = Plan(Timing(warmup=5, runs=400, threads=1, confidence=0.95), seed=0)
+GATES = Gates(
+    max_drop=0.02,
+    min_score={"pck": 0.9},
+    min_class_score=0.8,
+    max_error={"fp32": 0.001, "int8": 0.2},
+    min_agreement={"fp32": 0.999, "int8": 0.95},
+    min_speedup=1.0,
+)
+BUDGET = Budget(max_p99_ms=20.0, max_size_mb=5.0, max_peak_memory_mb=1024.0)
+BUNDLE = "b" * 64
+Pixels = np.ndarray
+Weights = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Pictures uint8 [N, H, W, C] with four spots each, and where those are."""
+
+    pixels: Pixels
+    truth: Arrays
+
+    def inputs(self, spec: InputSpec = SPEC) -> np.ndarray:
+        scaled = (self.pixels / 255.0 - np.array(spec.mean)) / np.array(spec.std)
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), np.float32)
+
+
+def no_file(path: str) -> bytes:
+    raise AssertionError(path)
+
+
+def spots(count: int, seed: int) -> Spots:
+    """Draw poses: a nose, two ears right and left behind it, and a tail, turned at random."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:SIDE, :SIDE] + 0.5
+    pose = np.array([[9.0, 0.0], [4.0, -5.0], [4.0, 5.0], [-9.0, 0.0]])
+    pictures, truths = [], []
+    for _ in range(count):
+        turn = rng.uniform(0, 2 * np.pi)
+        matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        places = pose @ matrix.T + rng.uniform(13, SIDE - 13, 2)
+        picture = rng.integers(0, 70, (SIDE, SIDE, 3)).astype(np.float64)
+        for place, colour in zip(places, COLOURS, strict=True):
+            share = np.exp(-((columns - place[0]) ** 2 + (rows - place[1]) ** 2) / 4)[..., None]
+            picture = picture * (1 - share) + colour * share
+        pictures.append(picture.round().astype(np.uint8))
+        points = [float(value) for place in places for value in (*place, 2)]
+        thing = {"category": 0, "box": None, "rings": None, "points": points, "area": None}
+        label = {"width": None, "height": None, "relative": False}
+        objects = [{**thing, "crowd": False, "ignore": False}]
+        kept = TASK.labels.admit({**label, "objects": objects}, Seen(SIDE, SIDE), no_file)
+        truths.append(TASK.labels.truth(kept.label, SPEC, no_file))
+    truth = {name: np.concatenate([each[name] for each in truths]) for name in truths[0]}
+    return Spots(np.stack(pictures), truth)
+
+
+@pytest.fixture(scope="module")
+def test_set() -> Spots:
+    return spots(ITEMS, 1)
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    """Weights of two convolutions and a pointwise one, learnt by the task's loss."""
+    train = spots(240, 0)
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 12, 5, 2, 2), nn.ReLU(), nn.Conv2d(12, 16, 3, 1, 1), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.Conv2d(16, 4, 1))
+    nn.init.constant_(network[4].bias, -4.0)  # type: ignore[arg-type]
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    inputs = torch.from_numpy(train.inputs())
+    truth = {name: torch.from_numpy(values) for name, values in train.truth.items()}
+    for step in range(240):
+        rows = torch.randperm(240, generator=torch.Generator().manual_seed(step))[:48]
+        batch = {name: values[rows] for name, values in truth.items()}
+        loss = TASK.learner.loss({"heatmaps": network(inputs[rows])}, batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    named = zip("abc", (network[0], network[2], network[4]), strict=True)
+    return {
+        f"{name}_{part}": getattr(layer, part).detach().numpy()
+        for name, layer in named
+        for part in ("weight", "bias")
+    }
+
+
+def graph(weights: Weights, *more: Any, task: Task = TASK, **held: np.ndarray) -> ModelProto:
+    """Return the network as ONNX; nodes of `more` lead from `maps` to the task's outputs."""
+    nodes = [
+        helper.make_node(
+            "Conv", ["image", "a_weight", "a_bias"], ["1"], strides=[2, 2], pads=[2] * 4
+        ),
+        helper.make_node("Relu", ["1"], ["2"]),
+        helper.make_node("Conv", ["2", "b_weight", "b_bias"], ["3"], pads=[1] * 4),
+        helper.make_node("Relu", ["3"], ["4"]),
+        helper.make_node("Conv", ["4", "c_weight", "c_bias"], ["maps"]),
+        *(more or [helper.make_node("Identity", ["maps"], ["heatmaps"])]),
+    ]
+    for number, node in enumerate(nodes):
+        node.name = f"node{number}"
+    values = [numpy_helper.from_array(v, k) for k, v in {**weights, **held}.items()]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, list(SPEC.shape))
+    outputs = [
+        helper.make_tensor_value_info(each.name, TensorProto.FLOAT, list(each.shape))
+        for each in task.answers.outputs(SPEC)
+    ]
+    made = helper.make_graph(nodes, "points", [image], outputs, values)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@pytest.fixture(scope="module")
+def reference(weights: Weights, test_set: Spots) -> OpenReference:
+    return refer(graph(weights), test_set, tuple(range(ITEMS)))
+
+
+def refer(
+    model: ModelProto, items: Spots, rows: tuple[int, ...], task: Task = TASK
+) -> OpenReference:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [output.name for output in task.answers.outputs(SPEC)]
+    parts = [session.run(names, {"image": each[None]}) for each in items.inputs()]
+    raw = {
+        name: np.concatenate(each)
+        for name, each in zip(names, zip(*parts, strict=True), strict=True)
+    }
+    answers = task.answers.decode(raw, SPEC)
+    ids = tuple(f"spots-{number}" for number in range(ITEMS))
+    sample = {name: values[list(rows)] for name, values in raw.items()}
+    return OpenReference(ids, items.truth, answers, rows, sample, BUNDLE)
+
+
+@pytest.fixture(autouse=True)
+def _untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults are in the answers: give every export good times and little memory."""
+    near = Interval(value=0.1, low=0.1, high=0.1)
+    fast = Latency(
+        p50_ms=near, p90_ms=near, p99_ms=near, runs=400, warmup_runs=10, threads=1, speedup=None
+    )
+    held = memory.Memory("ran", peak_mb=80.0, idle_mb=40.0)
+    monkeypatch.setattr(latency, "measure", lambda call, other, plan: fast)
+    monkeypatch.setattr(memory, "measure", lambda folder, threads: held)
+
+
+@pytest.fixture
+def blocked(
+    tmp_path: Path, test_set: Spots, reference: OpenReference, quantize: Any
+) -> Callable[..., set[str]]:
+    """Return a function that exports a model, measures it and says which gates block it."""
+
+    def gates_of(
+        model: ModelProto,
+        precision: str,
+        held: OpenReference = reference,
+        spec: InputSpec = SPEC,
+        change: Callable[[np.ndarray], np.ndarray] = lambda images: images,
+        task: Task = TASK,
+    ) -> set[str]:
+        if precision == "int8":
+            (tmp_path / "work").mkdir()
+            model = quantize(model, spots(48, 0).inputs(), tmp_path / "work")
+        subject = write(model, tmp_path / "export", f"{HERE}-{precision}", (task, spec))
+        images = np.ascontiguousarray(change(test_set.inputs(spec)))
+        truth = measure.Truth(held, [{"image": images}], task, SPEC)
+        found = measure.measure(subject, None, truth, PLAN)
+        target = Target.parse(f"{HERE}-{precision}")
+        judged = judge(found, GATES, BUDGET, target)
+        return {verdict.gate for verdict in judged.verdicts if verdict.outcome != "pass"}
+
+    return gates_of
+
+
+def write(model: ModelProto, folder: Path, key: str, of: tuple[Task, InputSpec]) -> Subject:
+    task, spec = of
+    folder.mkdir()
+    content = model.SerializeToString()
+    (folder / "model.onnx").write_bytes(content)
+    image = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
+    outputs = tuple(
+        Port(tensor=each, stored=each.name, layout=each.layout)
+        for each in task.answers.outputs(SPEC)
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    Exported(
+        target=Target.parse(key),
+        format="onnx",
+        parts=(Part(name="model", entry="model.onnx", inputs=(image,), outputs=outputs),),
+        files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
+        input=spec,
+        task=task.entry,
+        classes=("mouse",),
+        tools={},
+        bundle_sha256=BUNDLE,
+        calibration_sha256=None,
+    ).write(folder)
+    return Subject.read(folder)
+
+
+precisions = pytest.mark.parametrize("precision", ["fp32", "int8"])
+
+
+@precisions
+def test_healthy_export_passes(precision: str, weights: Weights, blocked: Any) -> None:
+    assert blocked(graph(weights), precision) == set()
+
+
+def node(kind: str, inputs: list[str], outputs: list[str], **more: Any) -> Any:
+    return helper.make_node(kind, inputs, outputs, **more)
+
+
+def half_a_cell(weights: Weights) -> ModelProto:
+    """The mean of every place and its right neighbour: summits move half a cell to the left."""
+    kernel = np.zeros((4, 1, 1, 2), np.float32)
+    kernel[..., :] = 0.5
+    more = [
+        node("Pad", ["maps", "pads"], ["wide"], mode="edge"),
+        node("Conv", ["wide", "kernel"], ["heatmaps"], group=4),
+    ]
+    return graph(weights, *more, pads=np.array([0, 0, 0, 0, 0, 0, 0, 1]), kernel=kernel)
+
+
+def ordered(weights: Weights, order: list[int]) -> ModelProto:
+    changed = {name: weights[name][order] for name in ("c_weight", "c_bias")}
+    return graph({**weights, **changed})
+
+
+def left_for_right(weights: Weights) -> ModelProto:
+    return ordered(weights, [0, 2, 1, 3])
+
+
+def permuted(weights: Weights) -> ModelProto:
+    return ordered(weights, [1, 2, 3, 0])
+
+
+def transposed(weights: Weights) -> ModelProto:
+    return graph(weights, node("Transpose", ["maps"], ["heatmaps"], perm=[0, 1, 3, 2]))
+
+
+def halved(weights: Weights) -> ModelProto:
+    """A common factor on all maps: no summit moves, every confidence does."""
+    changed = {name: weights[name] * np.float32(0.5) for name in ("c_weight", "c_bias")}
+    return graph({**weights, **changed})
+
+
+def raised(weights: Weights) -> ModelProto:
+    """The same number added to all maps: confidences near 1, summits hardly moved."""
+    return graph({**weights, "c_bias": weights["c_bias"] + np.float32(3.0)})
+
+
+def collapsed(weights: Weights) -> ModelProto:
+    """All confidences nearly nothing; the summits stay where they were."""
+    return graph({**weights, "c_bias": weights["c_bias"] - np.float32(8.0)})
+
+
+def saturated(weights: Weights) -> ModelProto:
+    """Maps cut off at 0, as by a scale that is too small: summits become plateaus."""
+    more = node("Min", ["maps", "most"], ["heatmaps"])
+    return graph(weights, more, most=np.float32([0.0]))
+
+
+PLACES = {"parity", "agreement", "drop", "pck", "class_score"}
+TABLE: dict[Any, tuple[set[str], set[str]]] = {
+    # fault: (gates that block it, gates that do not see it)
+    half_a_cell: ({"parity", "agreement"}, {"pck"}),
+    left_for_right: (PLACES, set()),
+    permuted: (PLACES, set()),
+    transposed: (PLACES, set()),
+    halved: ({"parity", "agreement"}, {"pck", "class_score"}),
+    raised: ({"parity", "agreement"}, {"pck", "class_score"}),
+    collapsed: ({"parity", "agreement"}, {"pck", "class_score"}),
+    saturated: ({"agreement"}, set()),  # parity too but for INT8, whose bound is wide
+}
+
+
+@precisions
+@pytest.mark.parametrize("fault", TABLE, ids=lambda fault: fault.__name__)
+def test_fault_is_blocked_by_these_gates(
+    precision: str, fault: Any, weights: Weights, blocked: Any
+) -> None:
+    sees, blind = TABLE[fault]
+    found = blocked(fault(weights), precision)
+    assert found >= sees
+    assert not found & blind
+
+
+@precisions
+@pytest.mark.parametrize(
+    ("change", "sees"),
+    [
+        ({"mean": (0.0, 0.0, 0.0)}, {"parity", "agreement"}),
+        ({"mean": (0.485, 0.456, 0.406)}, {"parity"}),
+        ({"std": (0.9, 0.9, 0.9)}, {"parity", "agreement"}),
+        ({"std": tuple(value / 255 for value in SPEC.std)}, {"parity", "agreement"}),
+    ],
+)
+def test_wrong_mean_or_std_is_blocked(
+    precision: str, change: Any, sees: set[str], weights: Weights, blocked: Any
+) -> None:
+    assert blocked(graph(weights), precision, spec=SPEC.model_copy(update=change)) >= sees
+
+
+@precisions
+@pytest.mark.parametrize(
+    ("change", "sees"),
+    [
+        (lambda images: images[..., ::-1], PLACES),  # mirrored, as a front camera gives them
+        (lambda images: images.transpose(0, 1, 3, 2), PLACES),
+        (lambda images: images[:, ::-1], PLACES),  # blue before red
+        (lambda images: np.roll(images, 1, axis=3), {"parity", "agreement"}),
+    ],
+    ids=["mirrored", "turned", "bgr", "a pixel off"],
+)
+def test_pictures_prepared_otherwise_are_blocked(
+    precision: str, change: Any, sees: set[str], weights: Weights, blocked: Any
+) -> None:
+    assert blocked(graph(weights), precision, change=change) >= sees
+
+
+def nan_in_one(weights: Weights, test_set: Spots) -> tuple[ModelProto, int]:
+    """Return a network that gives NaN for one picture, the brightest, and which that is."""
+    sums = test_set.inputs().sum(axis=(1, 2, 3))
+    second, first = np.sort(sums)[-2:]
+    more = [
+        node("ReduceSum", ["image"], ["sum"], keepdims=0),
+        node("Sub", ["most", "sum"], ["left"]),
+        node("Sqrt", ["left"], ["root"]),
+        node("Mul", ["root", "zero"], ["nothing"]),
+        node("Add", ["maps", "nothing"], ["heatmaps"]),
+    ]
+    most = np.array((first + second) / 2, np.float32)
+    return graph(weights, *more, most=most, zero=np.array(0.0, np.float32)), int(sums.argmax())
+
+
+@pytest.mark.parametrize("sampled", [True, False], ids=["sampled", "not sampled"])
+def test_nan_in_one_picture_of_two_hundred_is_blocked(
+    sampled: bool, weights: Weights, test_set: Spots, reference: OpenReference, blocked: Any
+) -> None:
+    """Parity sees it where the picture is in the sample; agreement always does."""
+    model, which = nan_in_one(weights, test_set)
+    rows = tuple(row for row in range(ITEMS) if sampled or row != which)[-50:]
+    rows = tuple(sorted({which, *rows})) if sampled else rows
+    maps = reference.raw["heatmaps"][list(rows)]
+    held = replace(reference, rows=rows, raw={"heatmaps": maps})
+    found = blocked(model, "fp32", held=held)
+    assert "agreement" in found
+    assert ("parity" in found) is sampled
+
+
+@pytest.fixture
+def confused(weights: Weights, test_set: Spots) -> tuple[ModelProto, OpenReference]:
+    """A network that tells left from right no more: what mirrored pictures without a swap teach."""
+    changed = {}
+    for name in ("c_weight", "c_bias"):
+        mean = weights[name][1:3].mean(axis=0)
+        changed[name] = np.stack([weights[name][0], mean, mean, weights[name][3]])
+    model = graph({**weights, **changed})
+    return model, refer(model, test_set, tuple(range(ITEMS)))
+
+
+def test_fault_of_the_training_is_seen_by_scores_alone(confused: Any, blocked: Any) -> None:
+    model, reference = confused
+    found = blocked(model, "fp32", held=reference)
+    assert found >= {"pck", "class_score"}
+    assert not found & {"parity", "agreement", "drop"}
+
+
+def test_dead_network_is_blocked_though_it_is_its_own_reference(
+    weights: Weights, test_set: Spots, blocked: Any
+) -> None:
+    dead = graph({**weights, "c_weight": weights["c_weight"] * np.float32(0)})
+    found = blocked(dead, "fp32", held=refer(dead, test_set, tuple(range(ITEMS))))
+    assert found >= {"pck", "class_score", "pck_above_constant", "oks_above_constant"}
+
+
+@pytest.mark.parametrize("steps", [0.02])
+def test_shift_below_a_fiftieth_of_a_cell_is_seen_by_no_gate_of_int8(
+    steps: float, weights: Weights, blocked: Any
+) -> None:
+    """The bounds of INT8 leave room for its own noise: what is smaller than that passes."""
+    kernel = np.zeros((4, 1, 1, 2), np.float32)
+    kernel[..., 0], kernel[..., 1] = 1 - steps, steps
+    more = [
+        node("Pad", ["maps", "pads"], ["wide"], mode="edge"),
+        node("Conv", ["wide", "kernel"], ["heatmaps"], group=4),
+    ]
+    pads = np.array([0, 0, 0, 0, 0, 0, 0, 1])
+    assert blocked(graph(weights, *more, pads=pads, kernel=kernel), "int8") == set()
+
+
+def rows_of(weights: Weights, *more: Any, x: str = "x", y: str = "y") -> ModelProto:
+    """Return the same network with the other form of answers: what its maps say of x and of y."""
+    nodes = [
+        node("ReduceLogSumExp", ["maps", "down"], [x], keepdims=0),
+        node("ReduceLogSumExp", ["maps", "across"], [y], keepdims=0),
+        *more,
+    ]
+    return graph(weights, *nodes, task=ROWS, down=np.array([2]), across=np.array([3]))
+
+
+def mirrored_rows(weights: Weights) -> ModelProto:
+    """Bins counted from the right."""
+    ends = {"starts": [-1], "ends": [-99], "axes": [2], "steps": [-1]}
+    kinds = {name: np.array(values, np.int64) for name, values in ends.items()}
+    more = [
+        node("Constant", [], [name], value=numpy_helper.from_array(values))
+        for name, values in kinds.items()
+    ]
+    return rows_of(weights, *more, node("Slice", ["back", *ends], ["x"]), x="back")
+
+
+def halved_rows(weights: Weights) -> ModelProto:
+    """A common factor on all bins: no summit moves, every confidence does."""
+    half = node("Constant", [], ["half"], value_float=0.5)
+    more = (node("Mul", [f"{name}_whole", "half"], [name]) for name in "xy")
+    return rows_of(weights, half, *more, x="x_whole", y="y_whole")
+
+
+@pytest.mark.parametrize(
+    ("fault", "sees", "blind"),
+    [
+        (rows_of, set(), PLACES),
+        (lambda weights: rows_of(weights, x="y", y="x"), PLACES, set()),  # transposed
+        (mirrored_rows, PLACES, set()),
+        (halved_rows, {"parity", "agreement"}, {"pck", "class_score"}),
+    ],
+    ids=["none", "transposed", "mirrored", "halved"],
+)
+def test_fault_is_blocked_when_answers_are_rows_of_bins(
+    fault: Any, sees: set[str], blind: set[str], weights: Weights, test_set: Spots, blocked: Any
+) -> None:
+    held = refer(rows_of(weights), test_set, tuple(range(ITEMS)), ROWS)
+    found = blocked(fault(weights), "fp32", held=held, task=ROWS)
+    assert found >= sees
+    assert not found & blind
