@@ -83,7 +83,15 @@ class CocoFile:
         data = os.pread(file, int(self._lengths[row]), int(self._starts[row]))
         try:
             return json.loads(data.decode("latin-1"))  # numbers and run lengths are ASCII
-        except ValueError:
+        except (ValueError, RecursionError):
+            raise UserError(f"{self.path}: changed while it was read; run again") from None
+
+    def _exact(self, file: int, element: Element) -> Any:
+        """Return an element with its text as UTF-8; bytes that are not become lone surrogates."""
+        data = os.pread(file, element.length, element.start)
+        try:
+            return json.loads(data.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):
             raise UserError(f"{self.path}: changed while it was read; run again") from None
 
     def _scan(self, columns: tuple[Any, Any, Any]) -> None:
@@ -94,7 +102,7 @@ class CocoFile:
                 if element.key == "annotations":
                     self._keep(element, columns)
                 elif element.key in ("images", "categories"):
-                    value = _exact(file.fileno(), element)
+                    value = self._exact(file.fileno(), element)
                     (self._image if element.key == "images" else self._category)(value)
         missing = [key for key, found in (("images", self.images), ("categories", self.categories))
                    if not found]  # fmt: skip
@@ -131,7 +139,7 @@ class CocoFile:
         identity = value.get("id")
         if not _is_id(identity) or self.categories.setdefault(identity, name) != name:
             raise UserError(
-                f"{self.path}: categories: {name!r} has the id {identity!r}, which is no id or "
+                f"{self.path}: categories: {name[:60]!r} has the id {identity!r:.60}, which is no id or "
                 "another's; give it one of its own"
             )
 
@@ -149,9 +157,3 @@ def _opened(path: Path) -> Any:
         return path.open("rb")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; name another file") from None
-
-
-def _exact(file: int, element: Element) -> Any:
-    """Return an element with its text as UTF-8; bytes that are not become lone surrogates."""
-    data = os.pread(file, element.length, element.start)
-    return json.loads(data.decode("utf-8", "surrogateescape"))

@@ -17,10 +17,10 @@ def coco_object(found: Any, index: Mapping[Any, int], where: str) -> dict[str, A
     """
     if not isinstance(found, dict):
         raise UnusableError(f"{UNREADABLE}: {where}: an annotation is {str(found)[:60]}")
-    where = f"{where}: annotation {found.get('id')}"
+    where = f"{where}: annotation {str(found.get('id'))[:40]}"
     category = found.get("category_id")
     if type(category) not in (int, float, str) or category not in index:
-        raise UnusableError(f"{UNKNOWN_CLASS}: {where}: there is no category {category!r}")
+        raise UnusableError(f"{UNKNOWN_CLASS}: {where}: there is no category {category!r:.60}")
     area: Any = found.get("area")
     return labelled(
         index[category],
