@@ -58,8 +58,6 @@ SHAPES: dict[str, Any] = {
     "places": ["x86_64-onnxruntime"],
     "gates": {
         "min_score": {
-            "accuracy": None,
-            "balanced_accuracy": None,
             "mean_ap": 0.6,
             "micro_f1": 0.5,
             "calibration_error": 0.4,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.keypoints.labels import Params
 
@@ -26,12 +27,12 @@ class Pictures:
     classes: tuple[str, ...]
     params: Params
 
-    def draw(self, image: Picture, answer: Arrays) -> Picture:
+    def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:
         """Return the image [H, W, C], of any size, with dots over it, RGB [H, W, 3]."""
         height, width = image.shape[:2]
         plain = np.ascontiguousarray(np.broadcast_to(image, (height, width, 3)))
         canvas = Image.fromarray(plain)
-        scale = np.array([width, height]) / answer["frame"][0]
+        scale = np.array([width / spec.width, height / spec.height])
         radius = max(1.0, min(height, width) * _RADIUS)
         for index in self._shown(answer):
             place = answer["points"][0, index].astype(np.float64) * scale

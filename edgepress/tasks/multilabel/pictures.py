@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.multilabel.labels import Params
 from edgepress.tasks.multilabel.measures import NO_ANSWER
+
+Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Pictures:
 
     classes: tuple[str, ...]
 
-    def draw(self, image: npt.NDArray[np.uint8], answer: Arrays) -> npt.NDArray[np.uint8]:  # noqa: ARG002
+    def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:  # noqa: ARG002
         """Return the image [H, W, C] as RGB [H, W, 3]."""
         return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 

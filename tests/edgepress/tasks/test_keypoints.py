@@ -359,7 +359,7 @@ def test_dots_lie_on_their_points_when_the_picture_is_smaller_than_the_input() -
     pose = np.array([[[10, 8], [4, 16], [22, 17], [54, 40]]], np.float32)
     found = answer(pose, 0.9)
     found["scores"][0, 1] = 0.2
-    drawn = TASK.pictures.draw(np.zeros((24, 32, 1), np.uint8), found)
+    drawn = TASK.pictures.draw(np.zeros((24, 32, 1), np.uint8), found, SPEC)
     rows, columns = np.nonzero(drawn.max(axis=2) > 60)
     for x, y in pose[0, [0, 2, 3]]:
         assert (np.hypot(columns + 0.5 - x / 2, rows + 0.5 - y / 2) < 1.5).any()

@@ -398,6 +398,6 @@ def test_caption_names_the_surest_first_and_none_where_nothing_is_given() -> Non
     assert pictures.caption(decoded([[-1.0, -2.0, -3.0]])) == "none"
     assert pictures.caption({"present": np.array([[1, 0, 1]], np.uint8)}) == "cat, emu"
     grey = np.full((8, 8, 1), 7, np.uint8)
-    shown = pictures.draw(grey, decoded([[1.0, -2.0, 3.0]]))
+    shown = pictures.draw(grey, decoded([[1.0, -2.0, 3.0]]), SPEC)
     assert shown.shape == (8, 8, 3)
     assert (shown == 7).all()
