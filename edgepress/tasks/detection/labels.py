@@ -24,7 +24,7 @@ _STORED = pa.struct(
     [
         ("width", pa.int32()),
         ("height", pa.int32()),
-        ("boxes", pa.list_(pa.list_(pa.float32(), 4))),
+        ("boxes", pa.list_(pa.list_(pa.float32()))),
         ("categories", pa.list_(pa.int32())),
         ("areas", pa.list_(pa.float32())),
         ("crowds", pa.list_(pa.bool_())),

@@ -25,7 +25,7 @@ _STORED = pa.struct(
         ("category", pa.int32()),
         ("points", pa.list_(pa.list_(pa.float32(), 2))),
         ("visible", pa.list_(pa.int8())),
-        ("box", pa.list_(pa.float32(), 4)),
+        ("box", pa.list_(pa.float32())),
         ("area", pa.float32()),
     ]
 )
