@@ -139,8 +139,8 @@ class CocoFile:
         identity = value.get("id")
         if not _is_id(identity) or self.categories.setdefault(identity, name) != name:
             raise UserError(
-                f"{self.path}: categories: {name[:60]!r} has the id {identity!r:.60}, which is no id or "
-                "another's; give it one of its own"
+                f"{self.path}: categories: {name[:60]!r} has the id {identity!r:.60}, which is "
+                "no id or another's; give it one of its own"
             )
 
     def _number(self, identity: Any) -> int:
