@@ -139,14 +139,14 @@ def _note(pictures: Pictures, rows: _Rows, labels: dict[str, str], left_out: Lef
 def _note_files(pictures: Pictures, read: set[str], labels: set[str], left_out: LeftOut) -> None:
     """Count labels without a picture, and files that are neither labels nor images."""
     folders = {place.rpartition("/")[0] for place in labels}
-    strays = set()
+    known = read | labels
     for place in pictures.others:
         path = PurePosixPath(place)
         meant = str(path.parent) in folders or _LABELS in path.parts
-        if meant and path.suffix == ".txt" and place not in read | labels:
-            strays.add(place)
+        if meant and path.suffix == ".txt" and place not in known:
+            known.add(place)
             left_out.note(WITHOUT_PICTURE, Path(place))
-    pictures.note_others(read | labels | strays)
+    pictures.note_others(known)
 
 
 def _label(
