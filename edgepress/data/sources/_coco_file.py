@@ -139,13 +139,8 @@ class CocoFile:
         identity = value.get("id")
         if not _is_id(identity) or self.categories.setdefault(identity, name) != name:
             raise UserError(
-<<<<<<< HEAD
-                f"{self.path}: categories: {name[:60]!r} has the id {identity!r:.60}, which is no "
-                "id or another's; give it one of its own"
-=======
                 f"{self.path}: categories: {name[:60]!r} has the id {identity!r:.60}, which is "
                 "no id or another's; give it one of its own"
->>>>>>> 118341c4fd1c0b06754a5f46e529e38507447f20
             )
 
     def _number(self, identity: Any) -> int:
