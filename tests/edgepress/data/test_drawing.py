@@ -266,6 +266,22 @@ def test_leaks_are_quarantined_on_the_side_that_is_not_evaluated_last(
     assert {i.id: SPLITS[s] for i, s in zip(SOURCES_OWN, drawn.splits, strict=True)} == own
 
 
+def test_image_that_cannot_be_used_makes_no_leak_of_its_group() -> None:
+    images = [
+        Image("train/1", group="a", file=1, split="train"),
+        Image("test/1", group="a", file=2, split="test", reason="corrupt: cut off"),
+        Image("train/2", group="b", file=3, split="train"),
+        Image("test/2", group="b", file=4, split="test"),
+    ]
+    drawn = settled(images, BY_ID, leaks="quarantine")
+    assert [drawn.leak(row) for row in range(4)] == [
+        None,
+        None,
+        "leak: group of test/2 in test",
+        None,
+    ]
+
+
 def test_leaks_stay_when_they_are_kept() -> None:
     drawn = settled(SOURCES_OWN, BY_LOOKS)
     assert {drawn.leak(row) for row in range(len(SOURCES_OWN))} == {None}

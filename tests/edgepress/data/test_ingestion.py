@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from edgepress.data import table
 from edgepress.data.groups import Grouping
 from edgepress.data.images import ImageSet
 from edgepress.data.ingestion import Rules
@@ -188,7 +189,21 @@ def test_limit_holds_when_looks_are_known_only_later(class_folders: Path, tmp_pa
     manifest = ingest(class_folders, tmp_path / "few", limit=9, group=looks)
     assert max(manifest.items.values()) <= 9
     assert len(rows(tmp_path / "few")) == manifest.usable
-    assert all(len(s) == 1 for g, s in splits_of(tmp_path / "few").items() if g is not None)
+    found = splits_of(tmp_path / "few")
+    assert len(found) > 1
+    assert all(len(splits) == 1 for name, splits in found.items() if name is not None)
+
+
+def test_rows_say_the_same_when_the_table_has_many_row_groups(
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Grouping(by="near_duplicate", bits=16)
+    ingest(class_folders, tmp_path / "one", limit=15, group=looks)
+    monkeypatch.setattr(table, "_GROUP", 7)
+    ingest(class_folders, tmp_path / "many", limit=15, group=looks)
+    assert pq.ParquetFile(tmp_path / "many/manifest.parquet").num_row_groups > 3
+    assert rows(tmp_path / "many") == rows(tmp_path / "one")
+    assert any(row["group"] for row in rows(tmp_path / "one"))
 
 
 def test_copies_of_the_sources_test_images_leave_train_when_leaks_are_quarantined(
