@@ -92,17 +92,18 @@ class Matched:
         return found
 
     @cached_property
-    def _outcomes(self) -> npt.NDArray[np.int8]:
+    def outcome(self) -> npt.NDArray[np.int8]:
+        """What becomes of each answer at each of `OVERLAPS`, [A, 10]."""
         return outcomes(self.listed, self.objects, self.pairs, self.size)
 
     def _curves(self, index: int) -> _Curves:
         """Return one class's answers by falling score, less those that no draw's precision sees."""
         these = np.flatnonzero(self.listed.category == index)
         these = these[np.argsort(-self.listed.score[these], kind="stable")]
-        these = these[(self._outcomes[these] != LEFT_OUT).any(axis=1)]
-        hits = np.flatnonzero((self._outcomes[these] == HIT).any(axis=1))
+        these = these[(self.outcome[these] != LEFT_OUT).any(axis=1)]
+        hits = np.flatnonzero((self.outcome[these] == HIT).any(axis=1))
         these = these[: hits[-1] + 1] if len(hits) else these[:0]
-        return _Curves(self.listed.image[these], self._outcomes[these])
+        return _Curves(self.listed.image[these], self.outcome[these])
 
 
 @dataclass(frozen=True)

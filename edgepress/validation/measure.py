@@ -160,7 +160,8 @@ def _answer(parts: _Parts, session: Session, truth: Truth, plan: Plan) -> Tensor
     ours, raw = collected.whole()
     if first is None:
         raise ValueError("no items")
-    parts.parity = parity(raw, reference.raw, task.answers.agreement(ours, reference.answers))
+    agreement = task.answers.agreement(ours, reference.answers)
+    parts.parity = parity(raw, reference.raw, agreement, collected.spoilt)
     confidence = plan.timing.confidence
     parts.scores = task.answers.score(ours, reference.answers, reference.truth, confidence)
     return first
@@ -175,6 +176,8 @@ class _Collected:
         self._task, self._spec, self._plan = truth.task, truth.spec, plan
         self._answers: list[Arrays] = []
         self._raw: list[Arrays] = []
+        self.spoilt: set[str] = set()
+        """Outputs that were not finite for some item, in the sample or not."""
 
     def add(self, outputs: Arrays) -> None:
         done = len(self._answers)
@@ -183,6 +186,7 @@ class _Collected:
         self._plan.progress("answering test items", done, self._items)
         if done in self._kept:
             self._raw.append(outputs)
+        self.spoilt |= {name for name, values in outputs.items() if not np.isfinite(values).all()}
         self._answers.append(self._task.answers.decode(outputs, self._spec))
 
     def whole(self) -> tuple[Arrays, Arrays]:

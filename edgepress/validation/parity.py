@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,13 +16,21 @@ INFINITE = float(np.finfo(np.float32).max)
 Doubles = npt.NDArray[np.float64]
 
 
-def parity(ours: Arrays, floats: Arrays, agreement: Doubles) -> Parity:
-    """Compare raw outputs [n, ...] by name; `agreement` is of the N decoded answers, 0 to 1."""
+def parity(
+    ours: Arrays, floats: Arrays, agreement: Doubles, spoilt: Set[str] = frozenset()
+) -> Parity:
+    """Compare raw outputs [n, ...] by name; `agreement` is of the N decoded answers, 0 to 1.
+
+    `spoilt` are the outputs that were not finite for an item outside of the sample: they fail.
+    """
     names = list(floats)
     if list(ours) != names:
         raise ValueError(f"outputs are {list(ours)}, the reference has {names}")
     return Parity(
-        outputs=tuple(compare(name, ours[name], floats[name]) for name in names),
+        outputs=tuple(
+            _failed(name) if name in spoilt else compare(name, ours[name], floats[name])
+            for name in names
+        ),
         sample=len(floats[names[0]]),
         agreement=float(agreement.mean()),
         changed=int((agreement < 1).sum()),
@@ -33,7 +43,7 @@ def compare(name: str, ours: Array, floats: Array) -> OutputParity:
     if ours.shape != floats.shape:
         raise ValueError(f"{name}: outputs are {ours.shape}, the reference is {floats.shape}")
     if not (np.isfinite(ours).all() and np.isfinite(floats).all()):
-        return OutputParity(name=name, error=INFINITE, cosine=0.0, max_abs=INFINITE)
+        return _failed(name)
     mine, theirs = ours.astype(np.float64), floats.astype(np.float64)
     whole = not np.issubdtype(floats.dtype, np.floating)
     error = float((mine != theirs).mean()) if whole else _centred(mine, theirs)
@@ -43,6 +53,10 @@ def compare(name: str, ours: Array, floats: Array) -> OutputParity:
         cosine=float(_cosines(mine, theirs).mean()),
         max_abs=float(np.abs(mine - theirs).max()),
     )
+
+
+def _failed(name: str) -> OutputParity:
+    return OutputParity(name=name, error=INFINITE, cosine=0.0, max_abs=INFINITE)
 
 
 def _centred(ours: Doubles, floats: Doubles) -> float:

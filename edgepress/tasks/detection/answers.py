@@ -18,7 +18,8 @@ from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays, Tensors, TensorSpec
 from edgepress.tasks._average_precision import Matched, match, mean
-from edgepress.tasks.detection import boxes
+from edgepress.tasks.detection import boxes, calibration
+from edgepress.tasks.detection.calibration import Calibration
 from edgepress.tasks.detection.labels import NONE, Params
 
 NO_ANSWER = -9
@@ -39,7 +40,8 @@ class Answers:
     params: Params
     units: Mapping[str, str] = field(
         default_factory=lambda: dict.fromkeys(
-            ("mean_ap", "mean_ap_50", *(f"mean_ap_{size}" for size in SIZES)), "share"
+            ("mean_ap", "mean_ap_50", *(f"mean_ap_{size}" for size in SIZES), calibration.NAME),
+            "share",
         )
     )
     shares: tuple[str, ...] = ()
@@ -72,7 +74,10 @@ class Answers:
     def score(
         self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
     ) -> tuple[Score, ...]:
-        """Return mean AP over overlaps of 0.5 to 0.95 and at 0.5, by size, and of every class."""
+        """Return mean AP over overlaps of 0.5 to 0.95 and at 0.5, by size, and of every class.
+
+        And how far the confidences of sure boxes are from how often they hit.
+        """
         mine = match(ours, truth, len(self.classes), _near)
         theirs = None if floats is None else match(floats, truth, len(self.classes), _near)
         items = len(truth["category"])
@@ -92,7 +97,10 @@ class Answers:
             interval = intervals.between(_means(drawn[:, picked]), value, confidence)
             found.append(Score(name=name, value=interval, drop=drop, items=items))
         sizes = _sizes(mine, weights, confidence)
-        return (*found, *sizes, *self._classes(mine, now, drawn, confidence))
+        sure = Calibration.of(mine, self.params.sure)
+        others = None if theirs is None else Calibration.of(theirs, self.params.sure)
+        calibrated = calibration.scored(sure, others, weights, confidence)
+        return (*found, *sizes, calibrated, *self._classes(mine, now, drawn, confidence))
 
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return for each item what share of its sure boxes both have, alike in place and score.

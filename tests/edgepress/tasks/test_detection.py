@@ -183,13 +183,41 @@ def test_scores_by_size_are_those_that_the_truth_has() -> None:
     truth = truth_of(thing([4, 6, 30, 40], 1), thing([0, 0, 64, 44], 2))
     found = scored(TASK.answers.decode(raw_for(truth), SPEC), truth)
     names = [name for name, of in found if of is None]
-    assert names == ["mean_ap", "mean_ap_50", "mean_ap_small", "mean_ap_medium"]
+    sizes = ["mean_ap_small", "mean_ap_medium"]
+    assert names == ["mean_ap", "mean_ap_50", *sizes, "calibration_error"]
     assert set(names) < set(TASK.answers.units)
-    assert all(found[name, None].value.value == 1 for name in names)
+    assert all(found[name, None].value.value == 1 for name in names[:-1])
     missed = truth_of(thing([4, 6, 30, 40], 1))
     found = scored(TASK.answers.decode(raw_for(missed), SPEC), truth)
     assert found["mean_ap_small", None].value.value == 1
     assert found["mean_ap_medium", None].value.value == 0
+
+
+def test_calibration_error_is_the_mean_of_its_ranges_when_some_boxes_miss() -> None:
+    """Ten boxes of confidence 0.6, eight of which hit, and ten of 0.9, all of which do."""
+    there = joined([truth_of(thing([4, 6, 30, 40], 1))] * 20)
+    moved = {name: values.copy() for name, values in there.items()}
+    moved["category"][:2] = np.where(moved["category"][:2] == 1, 0, moved["category"][:2])
+    raws = [
+        raw_for({name: values[rows] for name, values in moved.items()}, sure=np.log(odds))
+        for rows, odds in ((slice(10), 1.5), (slice(10, 20), 9.0))
+    ]
+    raw = {name: np.concatenate([each[name] for each in raws]) for name in raws[0]}
+    ours = TASK.answers.decode(raw, SPEC)
+    found = TASK.answers.score(ours, ours, there, 0.95)
+    error = next(score for score in found if score.name == "calibration_error")
+    assert error.better == "lower"
+    assert error.value.value == pytest.approx((0.2 + 0.1) / 2)
+    assert error.value.low < error.value.value < error.value.high
+    assert error.drop is not None
+    assert error.drop.high == 0
+
+
+def test_calibration_error_is_whole_when_no_box_is_sure_but_there_are_objects() -> None:
+    truth = truth_of(thing([4, 6, 30, 40], 1))
+    none = TASK.answers.decode(raw_for(truth, sure=-2.0), SPEC)
+    assert scored(none, truth)["calibration_error", None].value.value == 1
+    assert scored(none, truth_of())["calibration_error", None].value.value == 0
 
 
 def test_draws_without_a_class_say_nothing_of_its_precision() -> None:
@@ -203,8 +231,10 @@ def test_draws_without_a_class_say_nothing_of_its_precision() -> None:
 def test_scores_are_nothing_when_no_picture_has_an_object() -> None:
     truth = truth_of()
     found = scored(TASK.answers.decode(raw_for(truth_of(thing([4, 6, 30, 40]))), SPEC), truth)
-    assert list(found) == [("mean_ap", None), ("mean_ap_50", None)]
+    assert [name for name, _ in found] == ["mean_ap", "mean_ap_50", "calibration_error"]
     assert found["mean_ap", None].value.value == 0
+    sure = 1 / (1 + np.exp(-4))
+    assert found["calibration_error", None].value.value == pytest.approx(sure)
 
 
 def test_answer_is_none_when_one_output_is_not_finite() -> None:

@@ -83,3 +83,9 @@ def test_parity_refuses_other_shapes_and_names() -> None:
         compare("y", np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32))
     with pytest.raises(ValueError, match="the reference has"):
         parity({"x": np.zeros((1, 1))}, {"y": np.zeros((1, 1))}, np.ones(1))
+
+
+def test_output_fails_when_it_is_not_finite_outside_of_the_sample() -> None:
+    values = {"y": np.arange(6.0).reshape(3, 2), "z": np.arange(3.0).reshape(3, 1)}
+    found = parity(values, values, np.ones(9), {"z"})
+    assert [each.error for each in found.outputs] == [0.0, INFINITE]

@@ -1,0 +1,126 @@
+"""Ways in which an export that gives boxes is spoilt, as changes of its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper
+
+from tests.shapes import CLASSES, SPEC, STRIDES, after
+
+Change = Callable[[ModelProto], ModelProto]
+
+
+def node(kind: str, inputs: list[str], outputs: list[str], **more: Any) -> NodeProto:
+    return helper.make_node(kind, inputs, outputs, **more)
+
+
+def ordered(what: str, order: list[int]) -> Change:
+    """Put the channels of the maps `what` into another order."""
+
+    def change(model: ModelProto) -> ModelProto:
+        names = [f"{what}_{stride}" for stride in STRIDES]
+        nodes = [node("Gather", [f"{name}_plain", "order"], [name], axis=1) for name in names]
+        return after(model, nodes, order=np.array(order))
+
+    return change
+
+
+def times(factor: float) -> Change:
+    """Multiply all logits: no class and no place changes, every confidence does."""
+
+    def change(model: ModelProto) -> ModelProto:
+        names = [f"scores_{stride}" for stride in STRIDES]
+        nodes = [node("Mul", [f"{name}_plain", "factor"], [name]) for name in names]
+        return after(model, nodes, factor=np.float32(factor))
+
+    return change
+
+
+def ending(kind: str, **more: Any) -> Change:
+    """End the maps of scores in one more operator."""
+
+    def change(model: ModelProto) -> ModelProto:
+        names = [f"scores_{stride}" for stride in STRIDES]
+        return after(model, [node(kind, [f"{name}_plain"], [name], **more) for name in names])
+
+    return change
+
+
+def moved(pixels: float = 0.0, strides: float = 0.0) -> Change:
+    """Move every box right and down, by pixels of the input and by strides of its own map."""
+
+    def change(model: ModelProto) -> ModelProto:
+        nodes, held = [], {"least": np.float32(0.01)}
+        for stride in STRIDES:
+            name, far = f"boxes_{stride}", strides + pixels / stride
+            offset = np.array([-far, -far, far, far], np.float32).reshape(1, 4, 1, 1)
+            held[f"{name}_far"] = offset
+            steps = [f"{name}_plain", *(f"{name}_{part}" for part in ("exp", "sum", "cut")), name]
+            nodes += [
+                node("Exp", steps[:1], steps[1:2]),
+                node("Add", [steps[1], f"{name}_far"], steps[2:3]),
+                node("Max", [steps[2], "least"], steps[3:4]),
+                node("Log", steps[3:4], steps[4:]),
+            ]
+        return after(model, nodes, **held)
+
+    return change
+
+
+def one_scale(model: ModelProto) -> ModelProto:
+    """Join distances and logits before they are quantized, and part them after."""
+    nodes, held = [], {"sizes": np.array([4, len(CLASSES)])}
+    for stride in STRIDES:
+        names = [f"boxes_{stride}", f"scores_{stride}"]
+        plain, joint = [f"{name}_plain" for name in names], f"joint_{stride}"
+        nodes += [
+            node("Concat", plain, [joint], axis=1, name=f"join_{stride}"),
+            node("Split", [joint, "sizes"], names, axis=1, name=f"part_{stride}"),
+        ]
+    return after(model, nodes, **held)
+
+
+def one_scale_in_pixels(model: ModelProto) -> ModelProto:
+    """Join distances in pixels and logits, as graphs do whose boxes are decoded inside of them.
+
+    The pixels are those of an input of 640, since that is where a common scale does its harm.
+    """
+    nodes, held = [], {"sizes": np.array([4, len(CLASSES)]), "least": np.float32(0.01)}
+    for stride in STRIDES:
+        held[f"size_{stride}"] = np.float32(stride * 640 / SPEC.width)
+        boxes_name, scores_name = f"boxes_{stride}", f"scores_{stride}"
+        step = {part: f"{part}_{stride}" for part in ("exp", "pixels", "joint", "cut", "ratio")}
+        parted = f"parted_{stride}"
+        chain = [
+            ("Exp", [f"{boxes_name}_plain"], [step["exp"]], {}),
+            ("Mul", [step["exp"], f"size_{stride}"], [step["pixels"]], {}),
+            ("Concat", [step["pixels"], f"{scores_name}_plain"], [step["joint"]], {"axis": 1}),
+            ("Split", [step["joint"], "sizes"], [parted, scores_name], {"axis": 1}),
+            ("Div", [parted, f"size_{stride}"], [step["ratio"]], {}),
+            ("Max", [step["ratio"], "least"], [step["cut"]], {}),
+            ("Log", [step["cut"]], [boxes_name], {}),
+        ]
+        nodes += [
+            node(kind, given, made, name=f"{kind}_{stride}", **more)
+            for kind, given, made, more in chain
+        ]
+    return after(model, nodes, **held)
+
+
+def logarithm(cut: float) -> Change:
+    """Add nothing times a logarithm of the image's mean over `cut`: NaN for darker images."""
+
+    def change(model: ModelProto) -> ModelProto:
+        nodes = [
+            node("ReduceMean", ["image"], ["mean"], keepdims=0),
+            node("Sub", ["mean", "cut"], ["over"]),
+            node("Log", ["over"], ["log"]),
+            node("Mul", ["log", "none"], ["nothing"]),
+            node("Add", ["scores_8_plain", "nothing"], ["scores_8"]),
+        ]
+        return after(model, nodes, cut=np.float32(cut), none=np.float32(0))
+
+    return change
