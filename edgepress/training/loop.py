@@ -26,8 +26,10 @@ from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine
-from edgepress.training.augment import Augment, draw
+from edgepress.training.augment import draw
+from edgepress.training.changes import Augment, Changes
 from edgepress.training.checkpoint import Checkpoint, Position
+from edgepress.training.colour import coloured
 from edgepress.training.examples import Examples, Normalise
 from edgepress.training.sgd import Sgd
 
@@ -54,7 +56,7 @@ class Recipe(Config):
     weight_decay: float = Field(ge=0, le=1)
     """L2 penalty; biases and normalisation are left out."""
     augment: Augment
-    """Random changes of the training images: none, shift or flip_shift."""
+    """Random changes of the training images: none, shift, flip_shift, or a mapping of changes."""
     precision: machine.Precision
     """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
     compile: bool = False
@@ -165,9 +167,11 @@ class _Run:
             name: values.to(self.device, non_blocking=True)
             for name, values in job.train.targets(rows).items()
         }
+        if isinstance(self.recipe.augment, Changes):
+            images = coloured(images, self.recipe.augment, generator)
         warp = draw(self.recipe.augment, images.shape, generator)
         if warp is not None:
-            images = warp.move(images)
+            images = warp.pictures(images)
             truth = truth if job.task is None else job.task.learner.warp(truth, warp)
         inputs = machine.arrange(self.normalise(images), self.layout)
         with machine.autocast(self.recipe.precision, self.device):

@@ -81,10 +81,14 @@ class Training:
         return (soft - least).sum() / total + (apart * sure).sum() / total
 
     def warp(self, truth: Outputs, by: Warp) -> Outputs:
-        """Move boxes as their pictures are moved; one that leaves the picture is no object."""
+        """Move boxes as their pictures are moved; one that leaves the picture is no object.
+
+        A box becomes the one around its moved corners, cut at the border: turned, it grows.
+        """
         boxes = truth["boxes"]
         count = boxes.shape[1]
-        corners = by.points(boxes.reshape(len(boxes), 2 * count, 2)).reshape(-1, count, 2, 2)
+        four = boxes[..., [0, 1, 2, 1, 0, 3, 2, 3]].reshape(len(boxes), 4 * count, 2)
+        corners = by.points(four).reshape(-1, count, 4, 2)
         low, high = corners.amin(2), corners.amax(2)
         limit = torch.tensor([by.width, by.height], dtype=low.dtype, device=low.device)
         cut_low, cut_high = low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)

@@ -1,0 +1,95 @@
+"""Affine warps: one matrix a picture moves its pixels, its mask and its points alike.
+
+Places are continuous, in pixels from the corner of the first pixel, so that the middle of a pixel
+is at one half: what `torch.nn.functional.grid_sample` means by `align_corners=False`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from edgepress.data.placement import LETTERBOX
+from edgepress.training.changes import Changes
+
+
+@dataclass(frozen=True)
+class Affine:
+    """How each of N pictures is moved."""
+
+    matrix: Tensor
+    """float64 [N, 3, 3] on the CPU: maps a place x, y, 1 to where it comes to lie."""
+    flip: Tensor | None
+    """bool [N]: those that are mirrored; None mirrors none."""
+    height: int
+    """Pixels of every picture."""
+    width: int
+    """Pixels of every picture."""
+
+    def pictures(self, batch: Tensor) -> Tensor:
+        """Move uint8 [N, C, H, W], between pixels bilinearly; outside is the letterbox's grey."""
+        size = [len(batch), batch.shape[1], self.height, self.width]
+        grid = affine_grid(self._theta().to(batch.device), size, align_corners=False)
+        found = grid_sample(batch.float() - LETTERBOX, grid, align_corners=False)
+        return found.add_(LETTERBOX).round_().clamp_(0, 255).to(batch.dtype)
+
+    def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
+        """Move labels [N, C, H, W] of any type, each the nearest one's value; outside is `fill`."""
+        place, inside = (each.to(batch.device) for each in self._nearest())
+        flat = batch.flatten(2)
+        picked = flat.gather(2, place[:, None].expand(-1, flat.shape[1], -1))
+        return torch.where(inside[:, None], picked, fill).to(batch.dtype).view_as(batch)
+
+    def points(self, places: Tensor) -> Tensor:
+        """Move places [N, K, 2], x before y from the upper left; they may leave a picture."""
+        matrix = self.matrix.to(places.device)
+        moved = places.double() @ matrix[:, :2, :2].mT + matrix[:, None, :2, 2]
+        return moved.to(places.dtype)
+
+    def _theta(self) -> Tensor:
+        """Return float32 [N, 2, 3]: from a place to where it came from, both from -1 to 1."""
+        unit = torch.tensor(
+            [[2 / self.width, 0, -1], [0, 2 / self.height, -1], [0, 0, 1]], dtype=torch.float64
+        )
+        return (unit @ self.matrix.inverse() @ unit.inverse())[:, :2].float()
+
+    def _nearest(self) -> tuple[Tensor, Tensor]:
+        """Return for each pixel which one it came from [N, H * W], and whether there is one."""
+        y, x = torch.meshgrid(
+            torch.arange(self.height) + 0.5, torch.arange(self.width) + 0.5, indexing="ij"
+        )
+        middles = torch.stack([x, y], -1).view(1, -1, 2).double()
+        back = self.matrix.inverse()
+        column, row = (middles @ back[:, :2, :2].mT + back[:, None, :2, 2]).floor().unbind(-1)
+        inside = (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
+        return torch.where(inside, row * self.width + column, 0).long(), inside
+
+
+def drawn(changes: Changes, shape: torch.Size, generator: torch.Generator) -> Affine:
+    """Draw how a batch of images [N, C, H, W] is moved; a key's draw hangs on no other key."""
+    count, _, height, width = shape
+    mirror, across, down, size, turn = torch.rand(
+        5, count, generator=generator, dtype=torch.float64
+    )
+    flip = mirror < changes.flip if changes.flip else None
+    least, most = (math.log(each) for each in changes.scale)
+    factor = (least + (most - least) * size).exp()
+    angle = math.radians(changes.rotate) * (2 * turn - 1)
+    side = torch.ones(count, dtype=torch.float64) if flip is None else 1.0 - 2.0 * flip.double()
+    linear = factor[:, None, None] * torch.stack(
+        [
+            torch.stack([angle.cos() * side, -angle.sin()], -1),
+            torch.stack([angle.sin() * side, angle.cos()], -1),
+        ],
+        1,
+    )
+    middle = torch.tensor([width / 2, height / 2], dtype=torch.float64)
+    off = changes.shift * (2 * torch.stack([across, down], -1) - 1) * 2 * middle
+    matrix = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
+    matrix[:, :2, :2] = linear
+    matrix[:, :2, 2] = middle + off - linear @ middle
+    return Affine(matrix, flip, height, width)
