@@ -46,9 +46,8 @@ class Affine:
 
     def points(self, places: Tensor) -> Tensor:
         """Move places [N, K, 2], x before y from the upper left; they may leave a picture."""
-        matrix = self.matrix.to(places.device)
-        moved = places.double() @ matrix[:, :2, :2].mT + matrix[:, None, :2, 2]
-        return moved.to(places.dtype)
+        matrix = self.matrix.to(places.dtype).to(places.device)
+        return places @ matrix[:, :2, :2].mT + matrix[:, None, :2, 2]
 
     def _theta(self) -> Tensor:
         """Return float32 [N, 2, 3]: from a place to where it came from, both from -1 to 1."""

@@ -5,14 +5,19 @@ A Warp is drawn once per batch and moves the images; the task moves their labels
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from edgepress.training import affine
 from edgepress.training.changes import Augment, Changes
+from edgepress.training.colour import coloured
+from edgepress.training.mixing import Sample, mixup, mosaic
+
+if TYPE_CHECKING:
+    from edgepress.tasks.task import Learner
 
 
 class Warp(Protocol):
@@ -92,10 +97,25 @@ class Shift:
         return picked.permute(0, 3, 1, 2)
 
 
+def augmented(
+    sample: Sample, kind: Augment, learner: Learner | None, generator: torch.Generator
+) -> Sample:
+    """Change one step's images and their truths; without a learner there are no truths to move."""
+    if isinstance(kind, Changes):
+        sample = replace(sample, images=coloured(sample.images, kind, generator))
+        sample = mosaic(sample, kind.mosaic, learner, generator)
+    warp = draw(kind, sample.images.shape, generator)
+    if warp is not None:
+        truth = learner.warp(sample.truth, warp) if learner else sample.truth
+        sample = Sample(warp.pictures(sample.images), truth)
+    return mixup(sample, kind.mixup, learner, generator) if isinstance(kind, Changes) else sample
+
+
 def draw(kind: Augment, shape: torch.Size, generator: torch.Generator) -> Warp | None:
     """Draw how a batch of images [N, C, H, W] is moved; None leaves it as it is."""
     if isinstance(kind, Changes):
-        return affine.drawn(kind, shape, generator) if kind.moves else None
+        moved = affine.drawn(kind, shape, generator)
+        return moved if kind.moves else None
     if kind == "none":
         return None
     count, _, height, width = shape

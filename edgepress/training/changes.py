@@ -38,6 +38,12 @@ class Changes(Config):
     saturation: Share = 0.0
     """Share of every pixel's distance from its own grey, gained or lost at most."""
 
+    mosaic: Share = 0.0
+    """Share of the pictures that are put together with three others, each half as large."""
+    mixup: float = Field(default=0.0, ge=0, le=10)
+    """Alpha of the Beta distribution of the shares in which two pictures are blended; 0 blends
+    none, 0.2 little, 1 by any share alike."""
+
     @property
     def colours(self) -> bool:
         """Whether any picture may change its colours."""

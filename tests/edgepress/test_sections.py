@@ -67,6 +67,12 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
             ["train.recipe.augment.rotat: unknown key", "did you mean rotate?"],
         ),
         (
+            "train/recipe/augment",
+            {"mosaic": 0.5},
+            ["train.recipe.augment.mosaic: the labels", "cannot say what is on", "(got 0.5)"],
+        ),
+        ("embed/augment", {"mixup": 0.2}, ["embed.augment.mixup: the labels", "(got 0.2)"]),
+        (
             "slim/augment",
             {"flip": 1.5},
             ["slim.augment.flip: Input should be less than or equal to 1 (got 1.5)"],

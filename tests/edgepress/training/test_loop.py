@@ -38,6 +38,7 @@ CHANGES = {
     "rotate": 10,
     "brightness": 0.2,
     "contrast": 0.2,
+    "mixup": 0.2,
 }
 
 
@@ -149,6 +150,22 @@ def test_training_stops_with_one_line_when_the_loss_is_not_finite(digits: Digits
         broken[4].weight.fill_(float("nan"))
     with pytest.raises(UserError, match="the loss is not finite at step .*lower learning_rate"):
         _train(digits, {"network": broken})
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"), [(TASK, "mosaic"), (None, "mixup")], ids=["one label", "no labels"]
+)
+def test_training_is_refused_when_labels_cannot_be_mixed(
+    digits: Digits, task: object, kind: str
+) -> None:
+    recipe = resolve(
+        "training", {**RECIPE, "augment": {kind: 0.5}}, "params.yaml", "train.recipe"
+    ).params
+    job = Job(_network(), digits[0], None, 0, task)  # type: ignore[arg-type]
+    with pytest.raises(
+        UserError, match=rf"training: augment.{kind}: the labels learnt from cannot"
+    ):
+        loop.fit(job, recipe, lambda *_: {})  # type: ignore[arg-type]
 
 
 def test_training_is_refused_when_there_is_one_image(digits: Digits) -> None:
