@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 from edgepress.data.placement import LETTERBOX
 from edgepress.training.changes import Changes
@@ -32,40 +32,36 @@ class Affine:
 
     def pictures(self, batch: Tensor) -> Tensor:
         """Move uint8 [N, C, H, W], between pixels bilinearly; outside is the letterbox's grey."""
-        size = [len(batch), batch.shape[1], self.height, self.width]
-        grid = affine_grid(self._theta().to(batch.device), size, align_corners=False)
-        found = grid_sample(batch.float() - LETTERBOX, grid, align_corners=False)
+        # grid_sample counts from -1 to 1.
+        unit = torch.tensor(
+            [[2 / self.width, 0, -1], [0, 2 / self.height, -1], [0, 0, 1]], dtype=torch.float64
+        )
+        x, y = self._sources(unit @ self.matrix.inverse(), batch.device)
+        found = grid_sample(batch.float() - LETTERBOX, torch.stack([x, y], -1), align_corners=False)
         return found.add_(LETTERBOX).round_().clamp_(0, 255).to(batch.dtype)
 
     def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
         """Move labels [N, C, H, W] of any type, each the nearest one's value; outside is `fill`."""
-        place, inside = (each.to(batch.device) for each in self._nearest())
-        flat = batch.flatten(2)
-        picked = flat.gather(2, place[:, None].expand(-1, flat.shape[1], -1))
-        return torch.where(inside[:, None], picked, fill).to(batch.dtype).view_as(batch)
+        column, row = self._sources(self.matrix.inverse(), batch.device)
+        column, row = column.floor_(), row.floor_()
+        inside = (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
+        place = row.mul_(self.width).add_(column).mul_(inside).long().flatten(1)
+        picked = batch.flatten(2).gather(2, place[:, None].expand(-1, batch.shape[1], -1))
+        nothing = torch.tensor(fill, device=batch.device).to(batch.dtype)
+        return torch.where(inside[:, None], picked.view_as(batch), nothing)
 
     def points(self, places: Tensor) -> Tensor:
         """Move places [N, K, 2], x before y from the upper left; they may leave a picture."""
         matrix = self.matrix.to(places.dtype).to(places.device)
         return places @ matrix[:, :2, :2].mT + matrix[:, None, :2, 2]
 
-    def _theta(self) -> Tensor:
-        """Return float32 [N, 2, 3]: from a place to where it came from, both from -1 to 1."""
-        unit = torch.tensor(
-            [[2 / self.width, 0, -1], [0, 2 / self.height, -1], [0, 0, 1]], dtype=torch.float64
-        )
-        return (unit @ self.matrix.inverse() @ unit.inverse())[:, :2].float()
-
-    def _nearest(self) -> tuple[Tensor, Tensor]:
-        """Return for each pixel which one it came from [N, H * W], and whether there is one."""
-        y, x = torch.meshgrid(
-            torch.arange(self.height) + 0.5, torch.arange(self.width) + 0.5, indexing="ij"
-        )
-        middles = torch.stack([x, y], -1).view(1, -1, 2).double()
-        back = self.matrix.inverse()
-        column, row = (middles @ back[:, :2, :2].mT + back[:, None, :2, 2]).floor().unbind(-1)
-        inside = (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
-        return torch.where(inside, row * self.width + column, 0).long(), inside
+    def _sources(self, back: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return where each pixel's middle came from by [N, 3, 3]: x and y, float32 [N, H, W]."""
+        each = back[:, :2].reshape(-1, 6).T.float().to(device)
+        a, b, c, d, e, f = each[..., None, None]
+        x = torch.arange(self.width, device=device) + 0.5
+        y = torch.arange(self.height, device=device)[:, None] + 0.5
+        return torch.addcmul(b * y + c, a, x), torch.addcmul(e * y + f, d, x)
 
 
 def drawn(changes: Changes, shape: torch.Size, generator: torch.Generator) -> Affine:
