@@ -16,6 +16,9 @@ from torch.nn.functional import grid_sample
 from edgepress.data.placement import LETTERBOX
 from edgepress.training.changes import Changes
 
+_FEW = 4
+"""Pictures sampled at a time on the CPU: what is made in between stays in its cache."""
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -36,9 +39,10 @@ class Affine:
         unit = torch.tensor(
             [[2 / self.width, 0, -1], [0, 2 / self.height, -1], [0, 0, 1]], dtype=torch.float64
         )
-        x, y = self._sources(unit @ self.matrix.inverse(), batch.device)
-        found = grid_sample(batch.float() - LETTERBOX, torch.stack([x, y], -1), align_corners=False)
-        return found.add_(LETTERBOX).round_().clamp_(0, 255).to(batch.dtype)
+        back = unit @ self.matrix.inverse()
+        few = _FEW if batch.device.type == "cpu" else len(batch)
+        parts = zip(torch.split(batch, few), torch.split(back, few), strict=True)
+        return torch.cat([self._sampled(*part) for part in parts])
 
     def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
         """Move labels [N, C, H, W] of any type, each the nearest one's value; outside is `fill`."""
@@ -54,6 +58,11 @@ class Affine:
         """Move places [N, K, 2], x before y from the upper left; they may leave a picture."""
         matrix = self.matrix.to(places.dtype).to(places.device)
         return places @ matrix[:, :2, :2].mT + matrix[:, None, :2, 2]
+
+    def _sampled(self, batch: Tensor, back: Tensor) -> Tensor:
+        grid = torch.stack(self._sources(back, batch.device), -1)
+        found = grid_sample(batch.float() - LETTERBOX, grid, align_corners=False)
+        return found.add_(LETTERBOX).round_().clamp_(0, 255).to(batch.dtype)
 
     def _sources(self, back: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return where each pixel's middle came from by [N, 3, 3]: x and y, float32 [N, H, W]."""
