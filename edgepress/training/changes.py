@@ -79,5 +79,5 @@ def _read(raw: Any) -> Any:
     return raw
 
 
-Augment = Annotated[Word | Changes, PlainValidator(_read)]
+Augment = Annotated[Word | Changes, PlainValidator(_read, json_schema_input_type=Word | Changes)]
 """A word, or what is done key by key."""
