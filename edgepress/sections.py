@@ -46,6 +46,9 @@ FREE = ("quantize", "export", "budgets")
 BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
 """Mappings whose keys are the user's own: precisions, scores."""
 
+EITHER = ("augment",)
+"""Keys of recipes whose value is a word or a mapping."""
+
 SECTIONS = (
     "project",
     "seed",
@@ -96,6 +99,8 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
     for key, rule in (("seed", _seed), ("project", project_name)):
         if key in tree:
             yield partial(rule, tree[key], where)
+    for key, room in METHODS.items():
+        yield partial(_mixing, tree, key, room, where)
     yield from (partial(_model, tree, key, where) for key in MODELS if key in tree)
     for key, room in METHODS.items():
         if key.split(".")[0] in tree:
@@ -227,6 +232,23 @@ def _min_scores(tree: dict[str, Any], where: str) -> None:
                 f"{where}: gates.min_score.{name}: {bound} is not at least 0 and below 1; scores "
                 "are shares, 0.9 is 90 %"
             )
+
+
+def _mixing(tree: dict[str, Any], key: str, room: str, where: str) -> None:
+    """Hold the pictures a recipe mixes against the task's labels; encoders learn without any."""
+    try:
+        entry = lookup(tree, key, where)
+        if not isinstance(entry, dict) or not isinstance(entry.get("augment"), dict):
+            return
+        from edgepress.tasks.task import Task
+        from edgepress.training.mixing import UNMIXED, refused
+
+        task = Task.open(lookup(tree, "task", where), ("a", "b"), where)
+        augment = cast(Any, resolve(room, entry, where, key).params).augment
+    except UserError:
+        return  # Refused by its own rule.
+    for kind in refused(augment, None if room == "encoders" else task.learner):
+        raise UserError(f"{where}: {key}.augment.{kind}: {UNMIXED} (got {entry['augment'][kind]})")
 
 
 def _network(tree: dict[str, Any], where: str, section: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,16 +82,23 @@ def describe(room: str, name: str, *, deep: bool) -> MethodCard:
 
 
 def parameters(model: Any) -> tuple[Parameter, ...]:
-    """Read the fields of a Params model from its JSON schema, `method` itself left out."""
+    """Read the fields of a Params model from its JSON schema, `method` itself left out.
+
+    The keys of a field that may be a mapping follow it, as `field.key`.
+    """
     schema = model.model_json_schema()
+    found = _fields(schema, schema.get("$defs", {}), "")
+    return tuple(each for each in found if each.name != "method")
+
+
+def _fields(schema: dict[str, Any], known: dict[str, Any], before: str) -> Iterator[Parameter]:
     required = schema.get("required", [])
-    return tuple(
-        Parameter(
-            name, _type(field), " ".join(field.get("description", "").split()), name in required
-        )
-        for name, field in schema.get("properties", {}).items()
-        if name != "method"
-    )
+    for name, field in schema.get("properties", {}).items():
+        doc = " ".join(field.get("description", "").split())
+        yield Parameter(f"{before}{name}", _type(field), doc, name in required)
+        for option in (field, *field.get("anyOf", ())):
+            inner = known.get(option.get("$ref", "").rpartition("/")[2], {})
+            yield from _fields(inner, known, f"{before}{name}.")
 
 
 def _type(field: dict[str, Any]) -> str:

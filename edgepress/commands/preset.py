@@ -13,7 +13,7 @@ from typing import Any, cast
 from edgepress.errors import UserError, nearest
 from edgepress.params import parse_yaml, read_yaml
 from edgepress.records.record import write_atomically
-from edgepress.sections import BOUNDS, FREE, problems
+from edgepress.sections import BOUNDS, EITHER, FREE, problems
 
 PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
@@ -58,9 +58,10 @@ def find(folder: Path, name: str) -> Path:
 def merge(text: str, preset: dict[str, Any], where: str) -> str:
     """Return the YAML `text` with the preset's values in place, its comments and order kept.
 
-    Mappings are merged key by key; one that names another `method` is replaced as a whole. In the
-    free sections (variants, exporters, budgets, bounds by precision or score) entries may be added,
-    and null removes one. With another task the bounds of the last one's scores are gone.
+    Mappings are merged key by key; one that names another `method` is replaced as a whole, and so
+    is a value that may be a word or a mapping. In the free sections (variants, exporters, budgets,
+    bounds by precision or score) entries may be added, and null removes one. With another task the
+    bounds of the last one's scores are gone.
     """
     yaml = _round_trip()
     tree = yaml.load(text)
@@ -91,6 +92,8 @@ def _merge(
             raise UserError(f"{where}: {place}: unknown key; known are {', '.join(known)}{hint}")
         if value is None and entries:
             tree.pop(key, None)
+        elif key in EITHER and key in tree and not _same(old, value):
+            tree[key] = _in_line(value)
         elif isinstance(value, dict) and isinstance(old, MutableMapping):
             _merge(old, value, (*path, str(key)), where)
         elif isinstance(value, dict) != isinstance(old, MutableMapping) and key in tree:

@@ -8,10 +8,10 @@ shown. Each is imported when it is first asked for and not before.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
     Outputs = dict[str, Tensor]
     """Name -> tensor, the batch first: what a network gives, or a batch of truths."""
+
+    Mix = Callable[[Sequence[Outputs], Tensor], Outputs]
+    """Truths of the P parts of N pictures, and the share [P, N] of each -> the pictures' truth."""
+
+Mixture = Literal["mosaic", "mixup"]
+"""Pictures side by side in one, or one over another."""
+MIXTURES: tuple[Mixture, ...] = ("mosaic", "mixup")
 
 
 class AnswerRules(Protocol):
@@ -84,6 +91,13 @@ class Learner(Protocol):
 
     def warp(self, truth: Outputs, by: Warp) -> Outputs:
         """Move a batch of truths as its pictures are moved."""
+        ...
+
+    def mixing(self, kind: Mixture) -> Mix | None:
+        """Return how the truths of pictures that are mixed become one; None if no truth can say.
+
+        In a mosaic each part was moved to where it lies by `warp`, or out of the picture.
+        """
         ...
 
     def deployed(self, network: nn.Module) -> nn.Module:

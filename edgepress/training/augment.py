@@ -5,18 +5,54 @@ A Warp is drawn once per batch and moves the images; the task moves their labels
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-Augment = Literal["none", "shift", "flip_shift"]
-"""none; random shift by up to an eighth of the side; the same after a random horizontal flip."""
+from edgepress.training import affine
+from edgepress.training.changes import Augment, Changes
+from edgepress.training.colour import coloured
+from edgepress.training.mixing import Sample, mixup, mosaic
+
+if TYPE_CHECKING:
+    from edgepress.tasks.task import Learner
+
+
+class Warp(Protocol):
+    """How each of N pictures is moved, and what lies on them with it."""
+
+    @property
+    def flip(self) -> Tensor | None:
+        """Which are mirrored, bool [N]: left and right change places; None mirrors none."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels of every picture."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels of every picture."""
+        ...
+
+    def pictures(self, batch: Tensor) -> Tensor:
+        """Move pictures, uint8 [N, C, H, W]."""
+        ...
+
+    def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
+        """Move labels that lie as pixels do, [N, C, H, W]: no value but theirs, and `fill`."""
+        ...
+
+    def points(self, places: Tensor) -> Tensor:
+        """Move places [N, K, 2], x before y from the upper left; they may leave a picture."""
+        ...
 
 
 @dataclass(frozen=True)
-class Warp:
+class Shift:
     """How each of N pictures is moved: mirrored first, then shifted by whole pixels."""
 
     flip: Tensor | None
@@ -29,6 +65,10 @@ class Warp:
     """Pixels of every picture."""
     width: int
     """Pixels of every picture."""
+
+    def pictures(self, batch: Tensor) -> Tensor:
+        """Move pictures; what comes in from outside is black."""
+        return self.move(batch)
 
     def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
         """Move uint8, integer or float [N, C, H, W]; what comes in from outside is `fill`."""
@@ -57,12 +97,29 @@ class Warp:
         return picked.permute(0, 3, 1, 2)
 
 
+def augmented(
+    sample: Sample, kind: Augment, learner: Learner | None, generator: torch.Generator
+) -> Sample:
+    """Change one step's images and their truths; without a learner there are no truths to move."""
+    if isinstance(kind, Changes):
+        sample = replace(sample, images=coloured(sample.images, kind, generator))
+        sample = mosaic(sample, kind.mosaic, learner, generator)
+    warp = draw(kind, sample.images.shape, generator)
+    if warp is not None:
+        truth = learner.warp(sample.truth, warp) if learner else sample.truth
+        sample = Sample(warp.pictures(sample.images), truth)
+    return mixup(sample, kind.mixup, learner, generator) if isinstance(kind, Changes) else sample
+
+
 def draw(kind: Augment, shape: torch.Size, generator: torch.Generator) -> Warp | None:
     """Draw how a batch of images [N, C, H, W] is moved; None leaves it as it is."""
+    if isinstance(kind, Changes):
+        moved = affine.drawn(kind, shape, generator)
+        return moved if kind.moves else None
     if kind == "none":
         return None
     count, _, height, width = shape
     flip = torch.rand(count, generator=generator) < 0.5 if kind == "flip_shift" else None
     pad = max(1, max(height, width) // 8)
     offsets = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
-    return Warp(flip, pad, offsets, height, width)
+    return Shift(flip, pad, offsets, height, width)

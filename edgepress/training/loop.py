@@ -26,9 +26,11 @@ from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine
-from edgepress.training.augment import Augment, draw
+from edgepress.training.augment import augmented
+from edgepress.training.changes import Augment
 from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.examples import Examples, Normalise
+from edgepress.training.mixing import UNMIXED, Sample, refused
 from edgepress.training.sgd import Sgd
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class Recipe(Config):
     weight_decay: float = Field(ge=0, le=1)
     """L2 penalty; biases and normalisation are left out."""
     augment: Augment
-    """Random changes of the training images: none, shift or flip_shift."""
+    """Random changes of the training images: none, shift, flip_shift, or a mapping of changes."""
     precision: machine.Precision
     """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
     compile: bool = False
@@ -100,6 +102,8 @@ def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]
     """Train job.network in place; return one record per epoch; stop at a loss not finite."""
     if len(job.train) < 2:
         raise UserError(f"training: {len(job.train)} images are too few; curate or ingest more")
+    for kind in refused(recipe.augment, job.task.learner if job.task else None):
+        raise UserError(f"training: augment.{kind}: {UNMIXED}")
     return _Run(job, recipe, objective).finish()
 
 
@@ -165,13 +169,11 @@ class _Run:
             name: values.to(self.device, non_blocking=True)
             for name, values in job.train.targets(rows).items()
         }
-        warp = draw(self.recipe.augment, images.shape, generator)
-        if warp is not None:
-            images = warp.move(images)
-            truth = truth if job.task is None else job.task.learner.warp(truth, warp)
-        inputs = machine.arrange(self.normalise(images), self.layout)
+        learner = job.task.learner if job.task else None
+        sample = augmented(Sample(images, truth), self.recipe.augment, learner, generator)
+        inputs = machine.arrange(self.normalise(sample.images), self.layout)
         with machine.autocast(self.recipe.precision, self.device):
-            found = self.objective(self.called, Batch(inputs, truth, torch.from_numpy(rows)))
+            found = self.objective(self.called, Batch(inputs, sample.truth, torch.from_numpy(rows)))
         self.optimizer.zero_grad()
         found["loss"].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(rate)

@@ -48,6 +48,15 @@ def test_methods_tells_types_ranges_and_docs_when_asked_as_json(
     assert folder["path"]["doc"]
 
 
+def test_methods_tells_the_keys_of_a_mapping_when_a_value_may_be_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["methods", "training"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("augment: one of none, shift, flip_shift or mapping" in line for line in lines)
+    assert any("augment.flip: number >= 0, <= 1, optional" in line for line in lines)
+
+
 def test_methods_tells_what_is_missing_when_a_back_end_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

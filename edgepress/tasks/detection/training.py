@@ -7,6 +7,7 @@ https://arxiv.org/abs/1902.09630.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from edgepress.tasks.detection.boxes import LARGEST
 from edgepress.tasks.detection.labels import NONE, Params
 
 if TYPE_CHECKING:
+    from edgepress.tasks.task import Mix, Mixture
     from edgepress.training.augment import Warp
 
 Outputs = dict[str, Tensor]
@@ -81,10 +83,14 @@ class Training:
         return (soft - least).sum() / total + (apart * sure).sum() / total
 
     def warp(self, truth: Outputs, by: Warp) -> Outputs:
-        """Move boxes as their pictures are moved; one that leaves the picture is no object."""
+        """Move boxes as their pictures are moved; one that leaves the picture is no object.
+
+        A box becomes the one around its moved corners, cut at the border: turned, it grows.
+        """
         boxes = truth["boxes"]
         count = boxes.shape[1]
-        corners = by.points(boxes.reshape(len(boxes), 2 * count, 2)).reshape(-1, count, 2, 2)
+        four = boxes[..., [0, 1, 2, 1, 0, 3, 2, 3]].reshape(len(boxes), 4 * count, 2)
+        corners = by.points(four).reshape(-1, count, 4, 2)
         low, high = corners.amin(2), corners.amax(2)
         limit = torch.tensor([by.width, by.height], dtype=low.dtype, device=low.device)
         cut_low, cut_high = low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)
@@ -92,6 +98,10 @@ class Training:
         stays = (truth["category"] >= 0) & (left >= _LEAST_LEFT * before) & (left > 0)
         moved = torch.where(stays[..., None], torch.cat([cut_low, cut_high], -1), 0.0)
         return {**truth, "boxes": moved, "category": torch.where(stays, truth["category"], NONE)}
+
+    def mixing(self, kind: Mixture) -> Mix | None:
+        """Return how objects of pictures side by side are listed; one over another they are not."""
+        return _side_by_side if kind == "mosaic" else None
 
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network: decoding and suppression are outside of its graph."""
@@ -116,6 +126,17 @@ class Training:
 def training(classes: tuple[str, ...], *, params: Params) -> Training:
     """Return the rules of learning."""
     return Training(classes, params)
+
+
+def _side_by_side(parts: Sequence[Outputs], shares: Tensor) -> Outputs:  # noqa: ARG001
+    """Return the objects of all parts, in as many places as the fullest picture needs."""
+    names = [name for name in parts[0] if name != "scale"]
+    found = {name: torch.cat([part[name] for part in parts], 1) for name in names}
+    none = found["category"] == NONE
+    most = max(1, int((~none).sum(1).max()))
+    rows = none.int().argsort(dim=1, stable=True)[:, :most]
+    picture = torch.arange(len(rows), device=rows.device)[:, None]
+    return {**parts[0], **{name: each[picture, rows] for name, each in found.items()}}
 
 
 def _boxes(distances: Tensor, places: Places) -> Tensor:

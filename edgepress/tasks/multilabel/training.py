@@ -7,9 +7,11 @@ given would drown the rest. Without focus and margin it is the cross-entropy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
@@ -18,6 +20,7 @@ from edgepress.records.tensors import TensorSpec
 from edgepress.tasks.multilabel.labels import Params
 
 if TYPE_CHECKING:
+    from edgepress.tasks.task import Mix, Mixture
     from edgepress.training.augment import Warp
 
 Outputs = dict[str, Tensor]
@@ -61,6 +64,10 @@ class Training:
         """Leave labels as they are: a moved picture has the same classes."""
         return truth
 
+    def mixing(self, kind: Mixture) -> Mix | None:
+        """Return how presence is blended, by shares; a quarter may be too small to show a class."""
+        return _blended if kind == "mixup" else None
+
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network: its logits are exported."""
         return network
@@ -80,6 +87,11 @@ class Training:
 def training(classes: tuple[str, ...], *, params: Params) -> Training:
     """Return the rules of learning."""
     return Training(classes, params)
+
+
+def _blended(parts: Sequence[Outputs], shares: Tensor) -> Outputs:
+    present = torch.stack([part["present"].float() for part in parts])
+    return {**parts[0], "present": (present * shares[..., None]).sum(0)}
 
 
 def _power(base: Tensor, exponent: float) -> Tensor | float:

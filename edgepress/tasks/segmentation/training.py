@@ -5,6 +5,7 @@ Dice as a loss: V-Net, Milletari et al. 2016, https://arxiv.org/abs/1606.04797.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from edgepress.records.tensors import TensorSpec
 from edgepress.tasks.segmentation.labels import IGNORED, Params
 
 if TYPE_CHECKING:
+    from edgepress.tasks.task import Mix, Mixture
     from edgepress.training.augment import Warp
 
 Outputs = dict[str, Tensor]
@@ -71,6 +73,10 @@ class Training:
         """Move masks as their pictures are moved; what comes in from outside is ignored."""
         return {"mask": by.move(truth["mask"][:, None], IGNORED)[:, 0]}
 
+    def mixing(self, kind: Mixture) -> Mix | None:
+        """Return how masks are laid side by side; a pixel of two pictures has no class."""
+        return _side_by_side if kind == "mosaic" else None
+
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network, with the argmax in its graph where the task asks for it."""
         return Argmax(network) if self.params.argmax else network
@@ -79,6 +85,14 @@ class Training:
 def training(classes: tuple[str, ...], *, params: Params) -> Training:
     """Return the rules of learning."""
     return Training(classes, params)
+
+
+def _side_by_side(parts: Sequence[Outputs], shares: Tensor) -> Outputs:  # noqa: ARG001
+    """Return as one mask those that are ignored wherever another lies."""
+    whole = parts[0]["mask"]
+    for part in parts[1:]:
+        whole = torch.where(whole == IGNORED, part["mask"], whole)
+    return {"mask": whole}
 
 
 def _soft_dice(logits: Tensor, mask: Tensor) -> Tensor:

@@ -148,3 +148,19 @@ def test_bounds_of_the_scores_are_the_presets_alone_when_it_names_another_task()
     assert "# by score" in after
     kept = merge(base, {**new, "task": {"method": "a"}}, "p")
     assert yaml.safe_load(kept)["gates"]["min_score"] == {"old": 0.5, "new": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("shift", {"flip": 0.5, "scale": [0.8, 1.25]}),
+        ({"flip": 0.5, "rotate": 5}, {"rotate": 10}),
+        ({"flip": 0.5}, "none"),
+    ],
+)
+def test_merge_replaces_the_augmentation_when_it_is_a_word_or_a_mapping(
+    before: object, after: object
+) -> None:
+    text = yaml.safe_dump({"slim": {"method": "magnitude", "augment": before, "ratio": 0.5}})
+    merged = merge(text, {"slim": {"augment": after}}, "p")
+    assert yaml.safe_load(merged)["slim"] == {"method": "magnitude", "augment": after, "ratio": 0.5}

@@ -18,7 +18,7 @@ from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection import boxes
 from edgepress.tasks.detection._assignment import overlaps
 from edgepress.tasks.task import Task, joined
-from edgepress.training.augment import Warp
+from edgepress.training.augment import Shift
 
 CLASSES = ("cell", "wall", "seed")
 SPEC = InputSpec(height=48, width=64, channels=1, mean=(0.5,), std=(0.25,))
@@ -358,7 +358,7 @@ def test_divergence_is_nothing_when_student_and_teacher_are_one() -> None:
 def test_boxes_follow_their_pixels_when_the_picture_is_moved(flip: bool) -> None:
     picture = torch.zeros(1, 1, 48, 64)
     picture[..., 20:30, 24:40] = 1
-    by = Warp(torch.tensor([flip]), 8, torch.tensor([[[3]], [[13]]]), 48, 64)
+    by = Shift(torch.tensor([flip]), 8, torch.tensor([[[3]], [[13]]]), 48, 64)
     truth = tensors(truth_of(thing([24, 20, 40, 30], 2), thing([0, 0, 2, 2], 1)))
     moved = TASK.learner.warp(truth, by)
     rows, columns = torch.nonzero(by.move(picture)[0, 0], as_tuple=True)

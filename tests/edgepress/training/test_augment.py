@@ -4,12 +4,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepress.training.augment import Augment, draw
+from edgepress.training.augment import draw
+from edgepress.training.changes import Augment
 
 
 def augment(batch: torch.Tensor, kind: Augment, generator: torch.Generator) -> torch.Tensor:
     warp = draw(kind, batch.shape, generator)
-    return batch if warp is None else warp.move(batch)
+    return batch if warp is None else warp.pictures(batch)
 
 
 def _generator(seed: int) -> torch.Generator:

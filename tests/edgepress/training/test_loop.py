@@ -31,6 +31,17 @@ RECIPE = {
 }
 
 
+CHANGES = {
+    "flip": 0.5,
+    "shift": 0.1,
+    "scale": [0.8, 1.2],
+    "rotate": 10,
+    "brightness": 0.2,
+    "contrast": 0.2,
+    "mixup": 0.2,
+}
+
+
 def _network() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
@@ -74,16 +85,29 @@ def test_weights_are_the_same_when_the_seed_is_the_same(digits: Digits) -> None:
     assert not _same(first.network, other.network)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"rotate": 20}, {"contrast": 0.5}, {"flip": 0.0, "brightness": 0.0}]
+)
+def test_changes_reach_the_network_when_they_are_more_than_nothing(
+    digits: Digits, changes: dict[str, float]
+) -> None:
+    plain, changed = _train(digits, augment="none"), _train(digits, augment=changes)
+    assert _same(plain.network, changed.network) is not any(changes.values())
+
+
 class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("step", [1, 8, 13, 23])
+@pytest.mark.parametrize(
+    ("step", "augment"), [(1, "shift"), (8, "shift"), (13, "shift"), (23, "shift"), (13, CHANGES)]
+)
 def test_weights_and_history_are_the_same_when_killed_and_resumed(
-    digits: Digits, tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+    digits: Digits, tmp_path: Path, step: int, augment: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    method = resolve("training", RECIPE, "params.yaml", "train.recipe")
+    recipe = {**RECIPE, "augment": augment}
+    method = resolve("training", recipe, "params.yaml", "train.recipe")
     whole = Job(_network(), *digits, 0, TASK)
     expected = method(whole)
 
@@ -126,6 +150,22 @@ def test_training_stops_with_one_line_when_the_loss_is_not_finite(digits: Digits
         broken[4].weight.fill_(float("nan"))
     with pytest.raises(UserError, match="the loss is not finite at step .*lower learning_rate"):
         _train(digits, {"network": broken})
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"), [(TASK, "mosaic"), (None, "mixup")], ids=["one label", "no labels"]
+)
+def test_training_is_refused_when_labels_cannot_be_mixed(
+    digits: Digits, task: object, kind: str
+) -> None:
+    recipe = resolve(
+        "training", {**RECIPE, "augment": {kind: 0.5}}, "params.yaml", "train.recipe"
+    ).params
+    job = Job(_network(), digits[0], None, 0, task)  # type: ignore[arg-type]
+    with pytest.raises(
+        UserError, match=rf"training: augment.{kind}: the labels learnt from cannot"
+    ):
+        loop.fit(job, recipe, lambda *_: {})  # type: ignore[arg-type]
 
 
 def test_training_is_refused_when_there_is_one_image(digits: Digits) -> None:

@@ -1,0 +1,83 @@
+"""Changes: what a recipe may do to its training images, named by a word or key by key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, PlainValidator, field_validator, model_validator
+
+from edgepress.params import Config
+
+Word = Literal["none", "shift", "flip_shift"]
+"""none; random shift by up to an eighth of the side in whole pixels, black outside; the same after
+a random horizontal flip."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Changes(Config):
+    """What is done to each picture, drawn anew each time; a key that is not named does nothing.
+
+    Places move by one matrix about the picture's middle: mirrored, scaled, turned, then shifted;
+    what comes in from outside is the grey of a letterbox.
+    """
+
+    flip: Share = 0.0
+    """Share of the pictures that are mirrored, left to right."""
+    shift: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of each side that a picture is shifted by at most, either way."""
+    scale: Annotated[tuple[float, float], Field(strict=False)] = (1.0, 1.0)
+    """Least and most, every doubling as likely as the next; above 1, with shift, it is a crop."""
+    rotate: float = Field(default=0.0, ge=0, le=180)
+    """Degrees that a picture is turned by at most, either way."""
+
+    brightness: Share = 0.0
+    """Share of its brightness that a picture gains or loses at most."""
+    contrast: Share = 0.0
+    """Share of every pixel's distance from the picture's mean grey, gained or lost at most."""
+    saturation: Share = 0.0
+    """Share of every pixel's distance from its own grey, gained or lost at most."""
+
+    mosaic: Share = 0.0
+    """Share of the pictures that are put together with three others, each half as large."""
+    mixup: float = Field(default=0.0, ge=0, le=10)
+    """Alpha of the Beta distribution of the shares in which two pictures are blended; 0 blends
+    none, 0.2 little, 1 by any share alike."""
+
+    @property
+    def colours(self) -> bool:
+        """Whether any picture may change its colours."""
+        return bool(self.brightness or self.contrast or self.saturation)
+
+    @property
+    def moves(self) -> bool:
+        """Whether any picture may move."""
+        return bool(self.flip or self.shift or self.rotate or self.scale != (1.0, 1.0))
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        least, most = scale
+        if not 0.1 <= least <= most <= 10:
+            raise ValueError("expected two factors from 0.1 to 10, the least first")
+        return scale
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("names no change; say none")
+        return self
+
+
+def _read(raw: Any) -> Any:
+    """Take a word as it is and a mapping by its keys, so that errors name the key alone."""
+    if isinstance(raw, dict | Changes):
+        return Changes.model_validate(raw)
+    words = get_args(Word)
+    if raw not in words:
+        raise ValueError(f"expected one of {', '.join(words)}, or a mapping of changes")
+    return raw
+
+
+Augment = Annotated[Word | Changes, PlainValidator(_read, json_schema_input_type=Word | Changes)]
+"""A word, or what is done key by key."""

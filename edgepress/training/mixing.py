@@ -1,0 +1,117 @@
+"""Mixing: several pictures of a batch in one, their truths joined by the task.
+
+Mosaic: Bochkovskiy et al. 2020, https://arxiv.org/abs/2004.10934, here with the corner of the four
+in the middle, which a shift after it moves. Mixup: Zhang et al. 2018,
+https://arxiv.org/abs/1710.09412, with a share of its own for each pair, of which the picture itself
+has the larger, so that a batch keeps one picture of each that was drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from edgepress.tasks.task import MIXTURES
+from edgepress.training.affine import Affine
+from edgepress.training.changes import Augment, Changes
+
+if TYPE_CHECKING:
+    from edgepress.tasks.task import Learner, Mix, Mixture, Outputs
+
+
+UNMIXED = "the labels learnt from cannot say what is on several pictures in one; remove it"
+"""What is said of a key that is refused."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images uint8 [N, C, H, W] and their truths, [N, ...] each."""
+
+    images: Tensor
+    truth: Outputs
+
+    def taken(self, rows: Tensor) -> Sample:
+        """Return the rows of both."""
+        rows = rows.to(self.images.device)
+        return Sample(self.images[rows], {name: each[rows] for name, each in self.truth.items()})
+
+
+def refused(augment: Augment, learner: Learner | None) -> list[str]:
+    """Return the keys of what is mixed whose mixed truths the learner cannot say."""
+    if not isinstance(augment, Changes):
+        return []
+    named = [kind for kind in MIXTURES if getattr(augment, kind)]
+    return [kind for kind in named if learner is None or learner.mixing(kind) is None]
+
+
+def mosaic(sample: Sample, share: float, learner: Learner | None, draws: torch.Generator) -> Sample:
+    """Put each of a `share` of the pictures into a quarter, three others into the rest."""
+    count = len(sample.images)
+    lots = torch.rand(4, count, generator=draws)
+    if not share:
+        return sample
+    chosen = lots[0] < share
+    height, width = sample.images.shape[2:]
+    rows, columns = ((0, height // 2, height), (0, width // 2, width))
+    able, join = _mixer(learner, "mosaic")
+    canvas, parts = torch.empty_like(sample.images), []
+    for quarter, order in enumerate([torch.arange(count), *lots[1:].argsort(1)]):
+        top, bottom = rows[quarter // 2 : quarter // 2 + 2]
+        left, right = columns[quarter % 2 : quarter % 2 + 2]
+        other = sample.taken(order)
+        small = _resized(other.images, bottom - top, right - left)
+        canvas[:, :, top:bottom, left:right] = small
+        by = _into((left, top, right, bottom), sample, chosen, quarter > 0)
+        parts.append(able.warp(other.truth, by))
+    shares = torch.where(chosen, 0.25, torch.tensor([1.0, 0, 0, 0])[:, None])
+    truth = join(parts, shares.to(sample.images.device))
+    mixed = chosen.to(canvas.device)[:, None, None, None]
+    return Sample(torch.where(mixed, canvas, sample.images), truth)
+
+
+def mixup(sample: Sample, alpha: float, learner: Learner | None, draws: torch.Generator) -> Sample:
+    """Blend each picture with another by shares drawn from Beta(alpha, alpha)."""
+    count = len(sample.images)
+    order = torch.rand(count, generator=draws).argsort()
+    seed = int(torch.randint(2**62, (), generator=draws))
+    if not alpha:
+        return sample
+    beta = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count)).float()
+    own = torch.maximum(beta, 1 - beta).to(sample.images.device)
+    other = sample.taken(order)
+    weight = own[:, None, None, None]
+    images = weight * sample.images + (1 - weight) * other.images
+    _, join = _mixer(learner, "mixup")
+    truth = join([sample.truth, other.truth], torch.stack([own, 1 - own]))
+    return Sample(images.round().to(sample.images.dtype), truth)
+
+
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Return images at another size, between pixels bilinearly: at half, the mean of four."""
+    found = interpolate(images.float(), (height, width), mode="bilinear", align_corners=False)
+    return found.round_().clamp_(0, 255).to(images.dtype)
+
+
+def _into(box: tuple[int, ...], sample: Sample, chosen: Tensor, leaves: bool) -> Affine:
+    """Return the warp of whole pictures into a box; of those not chosen, out of it or nowhere."""
+    left, top, right, bottom = box
+    height, width = sample.images.shape[2:]
+    placed = torch.tensor(
+        [[(right - left) / width, 0, left], [0, (bottom - top) / height, top], [0, 0, 1]],
+        dtype=torch.float64,
+    )
+    otherwise = torch.eye(3, dtype=torch.float64)
+    otherwise[0, 2] = 2 * width if leaves else 0
+    return Affine(torch.where(chosen[:, None, None], placed, otherwise), None, height, width)
+
+
+def _mixer(learner: Learner | None, kind: Mixture) -> tuple[Learner, Mix]:
+    join = None if learner is None else learner.mixing(kind)
+    if learner is None or join is None:
+        raise ValueError(f"augment.{kind} was let in for labels that cannot be mixed")
+    return learner, join

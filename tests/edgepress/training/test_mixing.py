@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgepress.tasks.task import Task
+from edgepress.training.augment import augmented
+from edgepress.training.changes import Changes
+from edgepress.training.mixing import Sample, mixup, mosaic, refused
+
+CLASSES = ("a", "b", "c", "d", "e", "f")
+DETECTION = {
+    "method": "detection",
+    "strides": [8],
+    "most_objects": 2,
+    "most_answers": 10,
+    "least_score": 0.05,
+    "overlap": 0.6,
+    "sure": 0.4,
+}
+SEVERAL = {
+    "method": "multilabel",
+    "labels": "classes",
+    "threshold": 0.5,
+    "focus_positive": 0,
+    "focus_negative": 0,
+    "margin": 0,
+}
+ONE = {"method": "classification"}
+MASKS = {"method": "segmentation", "ignore_index": 255, "argmax": False}
+SEEDS = st.integers(0, 10_000)
+
+
+def learner(entry: dict[str, Any]) -> Any:
+    return Task.open(entry, CLASSES, "test").learner
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def boxed(count: int, height: int = 48, width: int = 64) -> Sample:
+    """Return black pictures, the n-th with one bright box of class n, and one of nothing."""
+    images = torch.zeros(count, 1, height, width, dtype=torch.uint8)
+    boxes, category = torch.zeros(count, 2, 4), torch.full((count, 2), -1, dtype=torch.int32)
+    for index in range(count):
+        x, y = 4 + 6 * index, 2 + 4 * index
+        images[index, :, y : y + 12, x : x + 20] = 200 + index
+        boxes[index, 1] = torch.tensor([x, y, x + 20, y + 12])
+        category[index, 1] = index
+    none = torch.zeros(count, 2, dtype=torch.bool)
+    truth = {
+        "boxes": boxes,
+        "category": category,
+        "crowd": none,
+        "ignore": none.clone(),
+        "area": torch.full((count, 2), 240.0),
+        "scale": torch.ones(count, 2),
+    }
+    return Sample(images, truth)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.floats(0, 1))
+def test_boxes_follow_their_pixels_when_four_pictures_become_one(seed: int, share: float) -> None:
+    before = boxed(5)
+    after = mosaic(before, share, learner(DETECTION), seeded(seed))
+    for index in range(5):
+        painted = torch.zeros(48, 64, dtype=torch.uint8)
+        truth = {name: values[index] for name, values in after.truth.items()}
+        there = truth["category"] >= 0
+        for box, category in zip(truth["boxes"][there], truth["category"][there], strict=True):
+            x0, y0, x1, y1 = map(int, box.tolist())
+            painted[y0:y1, x0:x1] = 200 + category
+        assert torch.equal(painted, after.images[index, 0])
+        assert int(there.sum()) in (1, 4)
+    assert set(after.truth) == set(before.truth)
+
+
+def test_nothing_changes_when_no_picture_is_put_together() -> None:
+    before = boxed(4)
+    assert mosaic(before, 0.0, learner(DETECTION), seeded(0)) is before
+    assert mixup(before, 0.0, learner(DETECTION), seeded(0)) is before
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.sampled_from([(48, 64), (31, 45)]))
+def test_masks_follow_their_pixels_when_four_pictures_become_one(
+    seed: int, size: tuple[int, int]
+) -> None:
+    images = boxed(5, *size).images
+    masks = (images[:, 0] >= 200).to(torch.uint8)
+    masks[2, :4] = 255
+    after = mosaic(Sample(images, {"mask": masks}), 0.7, learner(MASKS), seeded(seed))
+    mask, bright = after.truth["mask"], after.images[:, 0]
+    assert mask.dtype == torch.uint8
+    assert set(mask.unique().tolist()) <= {0, 1, 255}
+    judged = mask != 255
+    assert judged.float().mean() > 0.85
+    sure = judged & ((bright == 0) | (bright >= 200))
+    assert sure.float().mean() > 0.8
+    assert torch.equal((mask == 1)[sure], (bright >= 200)[sure])
+
+
+def test_each_quarter_is_another_picture_when_all_are_put_together() -> None:
+    images = torch.arange(8, dtype=torch.uint8)[:, None, None, None].expand(8, 1, 16, 16) * 30
+    masks = torch.zeros(8, 16, 16, dtype=torch.uint8)
+    after = mosaic(Sample(images, {"mask": masks}), 1.0, learner(MASKS), seeded(1)).images
+    quarters = after[:, 0].unflatten(1, (2, 8)).unflatten(3, (2, 8)).permute(1, 3, 0, 2, 4)
+    for index, quarter in enumerate(quarters.flatten(0, 1)):
+        level = quarter.flatten(1).float().mean(1) / 30
+        assert sorted(level.tolist()) == list(range(8))  # each picture once in each quarter
+        assert (level.tolist() == list(range(8))) is (index == 0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.floats(0.05, 10))
+def test_shares_say_what_is_in_the_pixels_when_pictures_are_blended(
+    seed: int, alpha: float
+) -> None:
+    label = torch.tensor([0, 5, 3, 1, 4, 2])
+    images = (label * 50).to(torch.uint8)[:, None, None, None].expand(-1, 3, 4, 4)
+    one = mixup(Sample(images, {"label": label}), alpha, learner(ONE), seeded(seed))
+    shares = one.truth["shares"]
+    assert torch.allclose(shares.sum(1), torch.ones(6))
+    assert torch.equal(one.truth["label"], label)
+    assert (shares.gather(1, label[:, None]) >= 0.5 - 1e-6).all()
+    level = shares @ (torch.arange(6.0) * 50)
+    assert (one.images.float().mean((1, 2, 3)) - level).abs().max() <= 0.51
+
+    present = torch.eye(6, dtype=torch.uint8)[label]
+    several = mixup(Sample(images, {"present": present}), alpha, learner(SEVERAL), seeded(seed))
+    assert torch.allclose(several.truth["present"], shares)
+    assert torch.equal(several.images, one.images)
+
+
+def test_loss_of_a_blend_is_the_blend_of_losses_when_shares_are_known() -> None:
+    logits = torch.randn(1, 6, generator=seeded(0))
+    rules = learner(ONE)
+    a, b = ({"label": torch.tensor([label])} for label in (1, 4))
+    mixed = rules.mixing("mixup")([a, b], torch.tensor([[0.7], [0.3]]))
+    apart = [float(rules.loss({"logits": logits}, each, 0.1)["loss"]) for each in (a, b)]
+    whole = float(rules.loss({"logits": logits}, mixed, 0.1)["loss"])
+    assert whole == pytest.approx(0.7 * apart[0] + 0.3 * apart[1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [(ONE, ["mosaic"]), (SEVERAL, ["mosaic"]), (MASKS, ["mixup"]), (DETECTION, ["mixup"])],
+)
+def test_what_labels_cannot_say_is_refused(entry: dict[str, Any], words: list[str]) -> None:
+    both = Changes(mosaic=0.5, mixup=0.2)
+    assert refused(both, learner(entry)) == words
+    assert refused(Changes(flip=0.5), learner(entry)) == []
+    assert refused("shift", None) == []
+    assert refused(both, None) == ["mosaic", "mixup"]
+
+
+def test_learning_goes_on_from_what_was_mixed_when_everything_is_on() -> None:
+    named = Changes(flip=0.5, shift=0.1, scale=(0.8, 1.25), rotate=5, contrast=0.2, mosaic=1.0)
+    rules = learner(DETECTION)
+    after = augmented(boxed(6), named, rules, seeded(2))
+    again = augmented(boxed(6), named, rules, seeded(2))
+    assert torch.equal(after.images, again.images)
+    assert torch.equal(after.truth["boxes"], again.truth["boxes"])
+    shape = [spec.shape for spec in rules.outputs(_spec())]
+    outputs = {
+        spec.name: torch.zeros(6, *size[1:], requires_grad=True)
+        for spec, size in zip(rules.outputs(_spec()), shape, strict=True)
+    }
+    loss = rules.loss(outputs, after.truth)["loss"]
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in outputs.values())
+
+
+def _spec() -> Any:
+    from edgepress.records.inputs import InputSpec
+
+    return InputSpec(height=48, width=64, channels=1, mean=(0.5,), std=(0.25,))
