@@ -22,6 +22,7 @@ from edgepress.tasks.keypoints.answers import Answers
 from edgepress.tasks.keypoints.labels import Params
 
 if TYPE_CHECKING:
+    from edgepress.tasks.task import Mix, Mixture
     from edgepress.training.augment import Warp
 
 Outputs = dict[str, Tensor]
@@ -94,6 +95,10 @@ class Training:
             "points": torch.where(stays[..., None], points, 0.0),
             "visible": torch.where(stays, visible, 0),
         }
+
+    def mixing(self, kind: Mixture) -> Mix | None:  # noqa: ARG002
+        """Return None: a picture has one object, a mixed one several."""
+        return None
 
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network: peaks are looked for outside of its graph."""
