@@ -19,7 +19,7 @@ from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Task
-from edgepress.training.augment import Warp
+from edgepress.training.augment import Shift
 
 CLASSES = ("mouse", "rat")
 SPEC = InputSpec(height=48, width=64, channels=1, mean=(0.5,), std=(0.25,))
@@ -335,7 +335,7 @@ def test_points_follow_their_pixels_when_pictures_are_moved(flips: tuple[bool, b
     for index, (column, row) in enumerate(places):
         picture[:, index, row, column] = 1
     points = [[column + 0.5, row + 0.5, 2] for column, row in places]
-    by = Warp(torch.tensor(flips), 8, torch.tensor([[[3], [10]], [[5], [9]]]), 48, 64)
+    by = Shift(torch.tensor(flips), 8, torch.tensor([[[3], [10]], [[5], [9]]]), 48, 64)
     moved = TASK.learner.warp(tensors(truth_of(thing(points), thing(points))), by)
     pixels = by.move(picture)
     for item, flip in enumerate(flips):
@@ -349,7 +349,7 @@ def test_points_follow_their_pixels_when_pictures_are_moved(flips: tuple[bool, b
 
 
 def test_point_is_not_labelled_when_it_leaves_the_picture() -> None:
-    by = Warp(None, 8, torch.tensor([[[8]], [[14]]]), 48, 64)  # 6 columns are cut off at the left
+    by = Shift(None, 8, torch.tensor([[[8]], [[14]]]), 48, 64)  # 6 columns are cut off at the left
     moved = TASK.learner.warp(tensors(truth_of()), by)
     assert moved["visible"].tolist() == [[2, 0, 1, 2]]
     assert moved["points"][0, 1].tolist() == [0, 0]
