@@ -43,7 +43,10 @@ _UNITS = {
         "tests/stages/test_export.py",
     ),
     "segmentation": ("tests/pipeline/test_segmentation.py",),
+    "detection": ("tests/pipeline/test_detection.py",),
     "keypoints": ("tests/pipeline/test_keypoints.py",),
+    "multilabel": ("tests/pipeline/test_multilabel.py",),
+    "added": ("tests/pipeline/test_added_task.py",),
     "flows": ("tests/flows/",),
     "expectations": ("tests/edgepress/data/test_checking.py", "tests/stages/test_check.py"),
 }
