@@ -100,7 +100,10 @@ def cosine(trained: Any, make_job: Any, answer: Any, tmp_path: Path) -> Any:
 LONGER = [pytest.param(layer, marks=pytest.mark.soak) for layer in (nn.SELU, nn.Mish, nn.Softplus)]
 
 
-@pytest.mark.parametrize(("runtime", "least"), [("litert", 0.97), ("executorch", 0.95)])
+@pytest.mark.parametrize(
+    ("runtime", "least"),
+    [("litert", 0.97), pytest.param("executorch", 0.95, marks=pytest.mark.soak)],
+)
 @pytest.mark.parametrize("activation", [nn.ELU, *LONGER])
 def test_int8_file_runs_and_is_near_torch_when_activations_hold_an_exponent(
     cosine: Any, runtime: str, least: float, activation: Any
