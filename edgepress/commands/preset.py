@@ -6,7 +6,7 @@ import argparse
 import difflib
 import io
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,9 +65,11 @@ def merge(text: str, preset: dict[str, Any], where: str) -> str:
     """
     yaml = _round_trip()
     tree = yaml.load(text)
-    task = preset.get("task", {}).get("method")
-    if task is not None and task != tree["task"].get("method"):
-        tree["gates"]["min_score"].clear()
+    named = _method(preset.get("task"))
+    gates = tree.get("gates")
+    bounds = gates.get("min_score") if isinstance(gates, Mapping) else None
+    if named not in (None, _method(tree.get("task"))) and isinstance(bounds, MutableMapping):
+        bounds.clear()
     _merge(tree, preset, (), where)
     out = io.StringIO()
     yaml.dump(tree, out)
@@ -102,6 +104,10 @@ def _merge(
             )
         elif key not in tree or not _same(old, value):
             tree[key] = _in_line(value)
+
+
+def _method(entry: Any) -> Any:
+    return entry.get("method") if isinstance(entry, Mapping) else None
 
 
 def _same(old: Any, value: Any) -> bool:

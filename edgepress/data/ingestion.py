@@ -22,6 +22,7 @@ from edgepress.data.labels import Admitted, LabelRules, Read, Seen
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
+from edgepress.data.reading import Encoded, encoded
 from edgepress.data.settling import LISTED, Tally, settle
 from edgepress.data.splits import Fractions, limited, refuse_empty
 from edgepress.data.storage import Storage
@@ -31,7 +32,6 @@ from edgepress.params import Config
 from edgepress.records.manifest import IMAGES, TABLE, Manifest
 from edgepress.records.record import sha256_file, sha256_folder
 
-_Read = tuple[Named, bytes | UnusableError]
 _Inspected = tuple[Named, Facts, Admitted]
 
 
@@ -157,11 +157,12 @@ def _inspected(
     images = partial(named, listing, folder, rules.split.group)
     if rules.limit is not None:
         wanted = limited(images(), listing.splits, rules.split, rules.limit)
-    read = _read(images(), _storage(listing, folder), wanted)
+    chosen = (image for image in images() if wanted is None or image[0].id in wanted)
+    read = encoded(chosen, listing, folder)
     groups = chunks(read, lambda item: 0 if isinstance(item[1], UnusableError) else len(item[1]))
     files = Storage("file", folder if listing.inside else Path())
 
-    def work(group: list[_Read]) -> list[_Inspected]:
+    def work(group: list[Encoded]) -> list[_Inspected]:
         facts = inspect([data for _, data in group])
         pairs = zip(group, facts, strict=True)
         return [_admit(image, fact, labels, files.file) for (image, _), fact in pairs]
@@ -180,27 +181,6 @@ def _admit(image: Named, facts: Facts, labels: LabelRules, read: Read) -> _Inspe
         return image, facts, labels.admit(image[0].label, seen, read)
     except UnusableError as error:
         return image, dataclasses.replace(facts, reason=str(error)), Admitted(None, ())
-
-
-def _storage(listing: Listing, folder: Path) -> Storage:
-    return Storage(listing.container, folder if listing.inside else Path(), listing.column)
-
-
-def _read(images: Iterator[Named], storage: Storage, wanted: set[str] | None) -> Iterator[_Read]:
-    try:
-        for image in images:
-            entry = image[0]
-            if wanted is not None and entry.id not in wanted:
-                continue
-            if entry.problem is not None:
-                yield image, UnusableError(entry.problem)
-                continue
-            try:
-                yield image, storage.read(entry.path, entry.row, entry.offset, entry.length)
-            except UnusableError as reason:
-                yield image, reason
-    finally:
-        storage.close()
 
 
 def _row(entry: Entry, name: str | None, facts: Facts, admitted: Admitted) -> dict[str, Any]:

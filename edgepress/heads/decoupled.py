@@ -6,7 +6,6 @@ https://arxiv.org/abs/1612.03144, for the pyramid. Here with separable convoluti
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pydantic import Field
@@ -15,13 +14,12 @@ from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
 from edgepress.errors import UserError
+from edgepress.heads._layers import conv, doubtful, separable, stride_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
 
 FEATURES = "maps"
-_PRIOR = 0.01
-"""Confidence of every place before training, as in https://arxiv.org/abs/1708.02002."""
 
 
 class Params(Config):
@@ -52,10 +50,10 @@ class Decoupled(nn.Module):
         self.lateral = nn.ModuleList()
         for taken in self.taken:
             if taken is None:  # coarser than the backbone goes
-                self.lateral.append(_separable(width, width, 2))
+                self.lateral.append(separable(width, width, 2))
             else:
-                self.lateral.append(_conv(info[taken].channels, width))
-        self.smooth = nn.ModuleList(_separable(width, width) for _ in levels)
+                self.lateral.append(conv(info[taken].channels, width))
+        self.smooth = nn.ModuleList(separable(width, width) for _ in levels)
         self.level = [levels.index(stride) for stride in strides]
         self.branches = nn.ModuleList(_branch(output, params) for output in outputs)
 
@@ -82,7 +80,7 @@ def build(
     params: Params,
 ) -> nn.Module:
     """Return the head for maps [1, C, h, w] of any number; their strides follow from their size."""
-    strides = tuple(_stride(output, spec) for output in outputs)
+    strides = tuple(stride_of(output, spec) for output in outputs)
     known = {each.reduction for each in info}
     missing = [s for s in strides if s not in known and (s < max(known) or s == min(strides))]
     if missing:
@@ -91,11 +89,6 @@ def build(
             f"{', '.join(map(str, sorted(known)))}; choose other strides or another backbone"
         )
     return Decoupled(info, outputs, strides, params)
-
-
-def _stride(output: TensorSpec, spec: InputSpec) -> int:
-    """Return the power of two that makes a map of this height from the input."""
-    return 1 << math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)
 
 
 def _last_of(info: tuple[FeatureInfo, ...], stride: int) -> int | None:
@@ -107,17 +100,6 @@ def _last_of(info: tuple[FeatureInfo, ...], stride: int) -> int | None:
 def _branch(output: TensorSpec, params: Params) -> nn.Sequential:
     last = nn.Conv2d(params.width, output.shape[1], 1)
     if output.name.startswith("scores"):
-        nn.init.constant_(last.bias, -math.log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
-    steps = [_separable(params.width, params.width) for _ in range(params.depth)]
+        doubtful(last)
+    steps = [separable(params.width, params.width) for _ in range(params.depth)]
     return nn.Sequential(*steps, last)
-
-
-def _conv(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
-
-
-def _separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    depthwise = nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False)
-    return nn.Sequential(depthwise, nn.BatchNorm2d(inputs), nn.ReLU(), *_conv(inputs, outputs))

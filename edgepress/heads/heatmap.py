@@ -6,7 +6,6 @@ convolutions are here an interpolation and a separable convolution, which suit I
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pydantic import Field
@@ -15,13 +14,12 @@ from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
 from edgepress.errors import UserError
+from edgepress.heads._layers import conv, doubtful, separable, stride_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
 
 FEATURES = "maps"
-_PRIOR = 0.01
-"""Confidence of every place before training, as in https://arxiv.org/abs/1708.02002."""
 
 
 class Params(Config):
@@ -43,11 +41,10 @@ class Heatmap(nn.Module):
         With no sizes the maps are as coarse as the features.
         """
         super().__init__()
-        self.first = _conv(inputs, width, 1)
+        self.first = conv(inputs, width)
         self.sizes = sizes
-        self.steps = nn.ModuleList(_separable(width) for _ in sizes or ((0, 0),))
-        self.last = nn.Conv2d(width, outputs, 1)
-        nn.init.constant_(self.last.bias, -math.log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
+        self.steps = nn.ModuleList(separable(width, width) for _ in sizes or ((0, 0),))
+        self.last = doubtful(nn.Conv2d(width, outputs, 1))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Map a backbone's features to logits."""
@@ -73,7 +70,7 @@ def build(
             f"{', '.join(output.name for output in outputs)}; choose another head"
         )
     height, width = outputs[0].shape[2:]
-    stride = 2 ** math.ceil(math.log2(spec.height / height) - 1e-9)
+    stride = stride_of(outputs[0], spec)
     coarse = info[-1].reduction
     if coarse < stride:
         raise UserError(
@@ -86,15 +83,3 @@ def build(
         ratio = coarse // stride
         sizes.append((-(-height // ratio), -(-width // ratio)))
     return Heatmap(info[-1].channels, outputs[0].shape[1], tuple(sizes), params.width)
-
-
-def _conv(inputs: int, outputs: int, kernel: int, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    )
-
-
-def _separable(width: int) -> nn.Sequential:
-    return nn.Sequential(_conv(width, width, 3, width), _conv(width, width, 1))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
+from edgepress.heads._layers import conv
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -35,13 +36,9 @@ class Step(nn.Module):
     def __init__(self, skip: int, width: int) -> None:
         """Build for `skip` channels of the finer features."""
         super().__init__()
-        self.skip = _conv(skip, width, 1)
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width, bias=False),
-            nn.BatchNorm2d(2 * width),
-            nn.ReLU(),
-        )
-        self.pointwise = _conv(2 * width, width, 1)
+        self.skip = conv(skip, width, 1)
+        self.depthwise = conv(2 * width, 2 * width, 3, groups=2 * width)
+        self.pointwise = conv(2 * width, width, 1)
 
     def forward(self, below: Tensor, finer: Tensor) -> Tensor:
         """Map [N, width, h, w] and finer features to [N, width, H, W]."""
@@ -58,7 +55,7 @@ class Unet(nn.Module):
         """Build a step for every map but the coarsest."""
         super().__init__()
         channels = [each.channels for each in info]
-        self.bottom = _conv(channels[-1], width, 1)
+        self.bottom = conv(channels[-1], width, 1)
         self.steps = nn.ModuleList(Step(skip, width) for skip in reversed(channels[:-1]))
         self.last = nn.Conv2d(width, outputs, 1)
         self.size: tuple[int, int] = (0, 0)
@@ -82,11 +79,3 @@ def build(
     head = Unet(info, outputs[0].shape[1], params.width)
     head.size = (spec.height, spec.width)
     return head
-
-
-def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    )

@@ -17,6 +17,7 @@ from edgepress.data.inspection import inspect
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.objects import OBJECTS
 from edgepress.data.sources._deeplabcut_table import Frame, Table
+from edgepress.data.sources._objects import labelled
 from edgepress.data.walk import NO_IMAGE, LeftOut, claims_to_be_image, walk
 from edgepress.errors import UserError
 from edgepress.params import Config
@@ -97,15 +98,7 @@ def _tables(found: list[Path], root: Path) -> list[Path]:
 
 def _label(frame: Frame, margin: float, size: Size) -> dict[str, Any]:
     points = [value for place in frame.points for value in _point(place)]
-    label = {
-        "category": 0,
-        "box": _box(frame, margin, size),
-        "rings": None,
-        "points": points,
-        "area": None,
-        "crowd": False,
-        "ignore": False,
-    }
+    label = labelled(0, box=_box(frame, margin, size), points=points)
     return {"width": None, "height": None, "relative": False, "objects": [label]}
 
 

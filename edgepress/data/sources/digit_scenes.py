@@ -6,13 +6,11 @@ its box, and as points the uppermost, rightmost, lowest and leftmost of its ink.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -20,6 +18,8 @@ from pydantic import Field
 
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.objects import OBJECTS
+from edgepress.data.sources._digits import Grey, digits, png
+from edgepress.data.sources._objects import labelled
 from edgepress.params import Config
 from edgepress.records.manifest import IMAGES, SPLITS, Split
 
@@ -28,8 +28,6 @@ _SHARES: dict[Split, float] = {"train": 0.6, "val": 0.1, "test": 0.3}
 _TRIES = 20
 _INK = 96
 """Grey level from which a pixel of a digit is ink."""
-
-Grey = npt.NDArray[np.uint8]
 
 
 class Params(Config):
@@ -52,7 +50,7 @@ def ingest(folder: Path, *, params: Params) -> Listing:
     """Draw the scenes as PNG below `folder` and list them with their objects."""
     scenes = list(_scenes(params))
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
-    encoded = pa.array([_png(canvas) for _, canvas, _ in scenes], pa.binary())
+    encoded = pa.array([png(canvas) for _, canvas, _ in scenes], pa.binary())
     pq.write_table(pa.table({"image": encoded}), folder / _FILE, row_group_size=1024)
     known = [(split, objects) for split, _, objects in scenes]
 
@@ -77,12 +75,9 @@ def ingest(folder: Path, *, params: Params) -> Listing:
 
 
 def _scenes(params: Params) -> Iterator[tuple[Split, Grey, list[dict[str, Any]]]]:
-    from sklearn.datasets import load_digits
-
-    pictures, digits = load_digits(return_X_y=True)
-    wanted = np.isin(digits, params.digits)
-    levels = np.round(pictures[wanted].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    categories = [params.digits.index(digit) for digit in digits[wanted]]
+    pictures, known = digits()
+    levels = pictures[np.isin(known, params.digits)]
+    categories = [params.digits.index(digit) for digit in known if digit in params.digits]
     rng = np.random.default_rng(0)
     edges = np.cumsum([0, *_SHARES.values()])
     for number in range(params.scenes):
@@ -123,22 +118,9 @@ def _object(drawn: Grey, category: int, corner: tuple[int, int]) -> dict[str, An
     ]
     low = np.add((columns.min(), rows.min()), corner)
     high = np.add((columns.max(), rows.max()), corner) + 1
-    return {
-        "category": category,
-        "box": [float(value) for value in (*low, *high)],
-        "rings": None,
-        "points": [float(value) for value in points],
-        "area": None,
-        "crowd": False,
-        "ignore": False,
-    }
+    box = [float(value) for value in (*low, *high)]
+    return labelled(category, box=box, points=[float(value) for value in points])
 
 
 def _touch(a: list[float], b: list[float]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _png(picture: Grey) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "png")
-    return file.getvalue()

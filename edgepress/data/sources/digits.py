@@ -5,17 +5,15 @@ https://archive.ics.uci.edu/dataset/80
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from edgepress.data.listing import Entry, Listing
+from edgepress.data.sources._digits import digits, png
 from edgepress.params import Config
 from edgepress.records.manifest import IMAGES
 
@@ -30,14 +28,11 @@ class Params(Config):
 
 def ingest(folder: Path, *, params: Params) -> Listing:
     """Encode the digits as PNG below `folder` and list them."""
-    from sklearn.datasets import load_digits
-
-    pictures, labels = load_digits(return_X_y=True)
-    encoded = [_png(picture.reshape(8, 8)) for picture in pictures]
+    pictures, known = digits()
+    encoded = [png(picture) for picture in pictures]
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
-    table = pa.table({"image": pa.array(encoded, pa.binary()), "label": pa.array(labels)})
+    table = pa.table({"image": pa.array(encoded, pa.binary()), "label": pa.array(known)})
     pq.write_table(table, folder / _FILE, row_group_size=1024)
-    known = labels.tolist()
 
     def entries() -> Iterator[Entry]:
         for row, label in enumerate(known):
@@ -53,9 +48,3 @@ def ingest(folder: Path, *, params: Params) -> Listing:
         entries=entries,
         column="image",
     )
-
-
-def _png(picture: np.ndarray) -> bytes:  # float64 [8, 8] in 0..16
-    file = io.BytesIO()
-    Image.fromarray(np.round(picture * (255 / 16)).astype(np.uint8)).save(file, "png")
-    return file.getvalue()

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from edgepress.data.groups import named
 from edgepress.data.inspection import inspect
 from edgepress.data.labels import Seen
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.objects import OBJECTS, Found, admitted
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
-from edgepress.data.storage import Storage
+from edgepress.data.reading import Encoded, encoded
 from edgepress.data.walk import SUFFIXES
 from edgepress.errors import UserError
 from edgepress.records.manifest import Split
@@ -61,10 +62,10 @@ def drawn(listing: Listing, folder: Path, aside: Counter[str]) -> Iterator[Drawn
     files = listing.container == "file" and not listing.inside
     known = _Known(_names(listing), len(listing.classes), Path() if files else None)
 
-    def work(group: list[tuple[Entry, bytes | UnusableError]]) -> list[Drawn | UnusableError]:
-        return [_drawn(entry, data, known) for entry, data in group]
+    def work(group: list[Encoded]) -> list[Drawn | UnusableError]:
+        return [_drawn(entry, data, known) for (entry, _), data in group]
 
-    read = _read(listing, folder)
+    read = encoded(named(listing, folder, None), listing, folder)
     sized = chunks(read, lambda item: 0 if isinstance(item[1], UnusableError) else len(item[1]))
     for group in ordered(work, sized):
         for found in group:
@@ -72,20 +73,6 @@ def drawn(listing: Listing, folder: Path, aside: Counter[str]) -> Iterator[Drawn
                 aside[str(found).split(":")[0]] += 1
             else:
                 yield found
-
-
-def _read(listing: Listing, folder: Path) -> Iterator[tuple[Entry, bytes | UnusableError]]:
-    storage = Storage(listing.container, folder if listing.inside else Path(), listing.column)
-    try:
-        for entry in listing.entries():
-            try:
-                if entry.problem is not None:
-                    raise UnusableError(entry.problem)
-                yield entry, storage.read(entry.path, entry.row, entry.offset, entry.length)
-            except UnusableError as reason:
-                yield entry, reason
-    finally:
-        storage.close()
 
 
 def _drawn(entry: Entry, data: bytes | UnusableError, known: _Known) -> Drawn | UnusableError:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
-
-Picture = npt.NDArray[np.uint8]
+from edgepress.tasks._canvas import Picture, rgb
 
 
 @dataclass(frozen=True)
@@ -22,7 +18,7 @@ class Pictures:
 
     def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:  # noqa: ARG002
         """Return the image [H, W, C] as RGB [H, W, 3]."""
-        return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+        return rgb(image)
 
     def caption(self, answer: Arrays) -> str:
         """Return the class, with its confidence where there is one."""

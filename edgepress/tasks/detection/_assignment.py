@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 PER_OBJECT = 10
-"""Places an object takes, at most; 13 in the paper, fewer suit small inputs."""
+"""Places an object takes, at most; 13 in the paper."""
 _SCORE_POWER = 0.5
 _OVERLAP_POWER = 6.0
+"""1 and 6 in the paper."""
 _TINY = 1e-9
 
 

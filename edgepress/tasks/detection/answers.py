@@ -181,9 +181,8 @@ def _held(sure: Arrays, other: Arrays) -> tuple[float, int]:
     near = boxes.overlaps(sure["boxes"], other["boxes"]).astype(np.float64)
     near[sure["category"][:, None] != other["category"][None]] = 0.0
     total = 0.0
-    for rank in range(len(near)):
-        if not near.shape[1] or (best := int(near[rank].argmax())) < 0:
-            break
+    for rank in range(len(near) if near.size else 0):
+        best = int(near[rank].argmax())
         overlap = float(near[rank, best])
         if overlap < _SAME:
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +10,8 @@ from PIL import Image, ImageDraw
 
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
+from edgepress.tasks._canvas import UNJUDGED, Picture, colour, rgb
 from edgepress.tasks.detection.labels import Params
-
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,7 @@ class Pictures:
     def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:
         """Return the image [H, W, C] with boxes over it, RGB [H, W, 3]."""
         height, width = image.shape[:2]
-        plain = np.ascontiguousarray(np.broadcast_to(image, (height, width, 3)))
-        canvas = Image.fromarray(plain)
+        canvas = Image.fromarray(rgb(image))
         pen = ImageDraw.Draw(canvas)
         thick = max(1, min(height, width) // 128)
         sizes = np.tile([width / spec.width, height / spec.height], 2)
@@ -56,9 +53,8 @@ class Pictures:
 
     def _colour(self, answer: Arrays, place: int) -> tuple[int, ...]:
         if "ignore" in answer and (answer["ignore"] | answer["crowd"])[0, place]:
-            return (128, 128, 128)
-        hue = (0.09 + 0.61803 * int(answer["category"][0, place])) % 1.0
-        return tuple(round(part * 255) for part in colorsys.hsv_to_rgb(hue, 0.85, 1.0))
+            return UNJUDGED
+        return colour(int(answer["category"][0, place]))
 
 
 def pictures(classes: tuple[str, ...], *, params: Params) -> Pictures:

@@ -20,6 +20,7 @@ from edgepress.records.tensors import TensorSpec
 from edgepress.tasks.detection._assignment import Places, assign
 from edgepress.tasks.detection.answers import Answers
 from edgepress.tasks.detection.boxes import LARGEST
+from edgepress.tasks.detection.boxes import middles as middles_of
 from edgepress.tasks.detection.labels import NONE, Params
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ BOX_WEIGHT = 2.5
 """What the boxes' loss counts beside that of the confidences."""
 FOCUS = 1.0
 """Power of a confidence's distance from the wanted one that its loss is weighed by; 2 in the paper,
-which leaves short trainings too little to learn the rarer places from."""
+with which 20 epochs of made scenes gave a mean AP of 0.12 where 1 gave 0.23 (one run each)."""
 _LEAST_LEFT = 0.1
 """Share of a box that must stay in the picture when it is moved; with less it is no object."""
 
@@ -115,8 +116,7 @@ class Training:
             rows, columns = each.shape[2:]
             scores.append(each.flatten(2).transpose(1, 2))
             distances.append(outputs[f"boxes_{stride}"].float().flatten(2).transpose(1, 2))
-            y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-            middles.append((torch.stack([x, y], -1).reshape(-1, 2) + 0.5) * stride)
+            middles.append(torch.from_numpy(middles_of(rows * stride, columns * stride, stride)))
             strides.append(torch.full((rows * columns, 1), float(stride)))
         device = scores[0].device
         places = Places(torch.cat(middles).to(device), torch.cat(strides).to(device))

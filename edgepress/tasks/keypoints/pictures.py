@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
+from edgepress.tasks._canvas import Picture, colour, rgb
 from edgepress.tasks.keypoints.labels import Params
 
-Picture = npt.NDArray[np.uint8]
 _FINE = 4
 """Dots are drawn so many times as large and shrunk, for smooth rims."""
 _RADIUS = 1 / 50
@@ -30,15 +29,14 @@ class Pictures:
     def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:
         """Return the image [H, W, C], of any size, with dots over it, RGB [H, W, 3]."""
         height, width = image.shape[:2]
-        plain = np.ascontiguousarray(np.broadcast_to(image, (height, width, 3)))
-        canvas = Image.fromarray(plain)
+        canvas = Image.fromarray(rgb(image))
         scale = np.array([width / spec.width, height / spec.height])
         radius = max(1.0, min(height, width) * _RADIUS)
         for index in self._shown(answer):
             place = answer["points"][0, index].astype(np.float64) * scale
             hidden = "visible" in answer and int(answer["visible"][0, index]) == 1
             dot = _dot((width, height), place, radius / 2 if hidden else radius)
-            canvas.paste(self._colour(index), mask=dot)
+            canvas.paste(colour(index), mask=dot)
         return np.asarray(canvas).copy()
 
     def caption(self, answer: Arrays) -> str:
@@ -59,10 +57,6 @@ class Pictures:
         else:
             there = answer["visible"][0] > 0
         return [int(index) for index in np.flatnonzero(there)]
-
-    def _colour(self, index: int) -> tuple[int, ...]:
-        hue = (0.09 + 0.61803 * index) % 1.0
-        return tuple(round(part * 255) for part in colorsys.hsv_to_rgb(hue, 0.85, 1.0))
 
 
 def pictures(classes: tuple[str, ...], *, params: Params) -> Pictures:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
+from edgepress.tasks._canvas import Picture, rgb
 from edgepress.tasks.multilabel.labels import Params
 from edgepress.tasks.multilabel.measures import NO_ANSWER
-
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Pictures:
 
     def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:  # noqa: ARG002
         """Return the image [H, W, C] as RGB [H, W, 3]."""
-        return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+        return rgb(image)
 
     def caption(self, answer: Arrays) -> str:
         """Return the classes that are given, the surest first; a truth's in their own order."""

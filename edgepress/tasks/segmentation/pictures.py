@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +10,9 @@ from PIL import Image
 
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
+from edgepress.tasks._canvas import UNJUDGED, Picture, colour, rgb
 from edgepress.tasks.segmentation.labels import IGNORED, Params
 
-Picture = npt.NDArray[np.uint8]
 _SHARE = 0.45
 """Of the colour in a pixel; the rest is the image."""
 
@@ -29,7 +28,7 @@ class Pictures:
         height, width = image.shape[:2]
         mask = Image.fromarray(answer["mask"][0]).resize((width, height), Image.Resampling.NEAREST)
         classes = np.asarray(mask)
-        plain = np.broadcast_to(image, (height, width, 3)).astype(np.float32)
+        plain = rgb(image).astype(np.float32)
         coloured = _palette(len(self.classes))[classes]
         over = ((classes != 0) & (classes != IGNORED))[..., None]
         mixed = np.where(over, (1 - _SHARE) * plain + _SHARE * coloured, plain)
@@ -56,10 +55,8 @@ def pictures(classes: tuple[str, ...], *, params: Params) -> Pictures:  # noqa: 
 
 def _palette(count: int) -> npt.NDArray[np.float32]:
     """Return a colour for each of 256 values: hues far apart, grey for what is no class."""
-    colours = np.full((256, 3), 128, np.float32)
-    for index in range(count):
-        hue = (0.09 + 0.61803 * index) % 1.0
-        colours[index] = np.array(colorsys.hsv_to_rgb(hue, 0.85, 1.0)) * 255
+    colours = np.full((256, 3), UNJUDGED, np.float32)
+    colours[:count] = [colour(index) for index in range(count)]
     return colours
 
 

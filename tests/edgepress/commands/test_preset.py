@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -164,3 +166,14 @@ def test_merge_replaces_the_augmentation_when_it_is_a_word_or_a_mapping(
     text = yaml.safe_dump({"slim": {"method": "magnitude", "augment": before, "ratio": 0.5}})
     merged = merge(text, {"slim": {"augment": after}}, "p")
     assert yaml.safe_load(merged)["slim"] == {"method": "magnitude", "augment": after, "ratio": 0.5}
+
+
+@pytest.mark.parametrize("task", ["detection", None, ["detection"]])
+@pytest.mark.parametrize("base", ["", "gates: []\n", "task: {method: a}\n", "task: a\ngates:\n"])
+def test_merge_raises_nothing_of_its_own_when_tasks_or_gates_are_no_mappings(
+    task: Any, base: str
+) -> None:
+    with contextlib.suppress(UserError):
+        merge(BASE + base, {"task": task}, "p")
+    with contextlib.suppress(UserError):
+        merge(BASE + base, {"task": {"method": "b"}}, "p")

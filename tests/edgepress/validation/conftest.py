@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,21 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
+from edgepress.records.measurement import Interval, Latency
 from edgepress.records.reference import OpenReference, sampled
-from edgepress.records.target import Target
-from edgepress.records.tensors import TensorSpec
 from edgepress.tasks.task import Task
+from edgepress.validation import latency, memory
 from edgepress.validation.measure import Truth
 from edgepress.validation.subject import Subject
 from tests.classified import open_task
+from tests.exported import BUNDLE, export_as
 
 Array = npt.NDArray[np.float32]
 SPEC = InputSpec(height=16, width=16, channels=3, mean=(0.3, 0.3, 0.5), std=(0.35, 0.35, 0.4))
-BUNDLE = "b" * 64
 DIGITS = open_task(tuple("0123456789"))
-IMAGE = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
 
 
 @dataclass(frozen=True)
@@ -231,25 +228,27 @@ def write(tmp_path: Path) -> Write:
         task: Task = DIGITS,
     ) -> Subject:
         folder = tmp_path / f"export-{len(list(tmp_path.iterdir()))}"
-        folder.mkdir()
-        content = model if isinstance(model, bytes) else model.SerializeToString()
-        (folder / "model.onnx").write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        shape = (1, len(task.classes))
-        tensor = TensorSpec(name="logits", shape=shape, layout="NC")
-        logits = Port(tensor=tensor, stored="logits", layout="NC")
-        Exported(
-            target=Target.parse(key),
-            format="onnx",
-            parts=(Part(name="model", entry="model.onnx", inputs=(IMAGE,), outputs=(logits,)),),
-            files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
-            input=spec,
-            task=task.entry,
-            classes=task.classes,
-            tools={},
-            bundle_sha256=bundle,
-            calibration_sha256=None,
-        ).write(folder)
-        return Subject.read(folder)
+        return export_as(model, folder, key, (task, spec), bundle)
 
     return write_export
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults are in the answers: give every export good times and little memory."""
+
+    def near(value: float) -> Interval:
+        return Interval(value=value, low=value, high=value)
+
+    fast = Latency(
+        p50_ms=near(0.1),
+        p90_ms=near(0.1),
+        p99_ms=near(0.1),
+        runs=400,
+        warmup_runs=10,
+        threads=1,
+        speedup=near(2.0),
+    )
+    held = memory.Memory("ran", peak_mb=80.0, idle_mb=40.0)
+    monkeypatch.setattr(latency, "measure", lambda call, other, plan: fast)
+    monkeypatch.setattr(memory, "measure", lambda folder, threads: held)

@@ -30,7 +30,6 @@ at INT8 it is lost in what rounding does where boxes are larger than 40 pixels o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,21 +43,19 @@ from onnx import ModelProto
 
 from edgepress import intervals
 from edgepress.devices import host
-from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
-from edgepress.records.measurement import Interval, Latency
 from edgepress.records.reference import OpenReference, sampled
 from edgepress.records.target import Target
 from edgepress.records.tensors import Arrays
 from edgepress.tasks._average_precision import match
 from edgepress.tasks.detection import boxes
-from edgepress.validation import latency, measure, memory
+from edgepress.validation import measure
 from edgepress.validation.gates import Budget, Gates, judge
 from edgepress.validation.latency import Plan
 from edgepress.validation.parity import compare
-from edgepress.validation.subject import Subject
 from edgepress.validation.timing import Timing
 from tests import spoilt
+from tests.exported import BUNDLE, export_as
 from tests.shapes import CLASSES, OUTPUTS, SPEC, TASK, Shapes, graph, learnt, shapes
 
 ITEMS, STEPS, EARLIER = 120, 300, 240
@@ -74,21 +71,16 @@ GATES = Gates(
 )
 BUDGET = Budget(max_p99_ms=20.0, max_size_mb=5.0, max_peak_memory_mb=1024.0)
 CALIBRATING, DRAWS = 32, 40
-BUNDLE = "b" * 64
 PRECISIONS = ("fp32", "int8")
 precisions = pytest.mark.parametrize("precision", PRECISIONS)
 
 
+pytestmark = pytest.mark.usefixtures("untimed")
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults are in the answers: good times and little memory for all, and fewer resamples."""
-    near = Interval(value=0.1, low=0.1, high=0.1)
-    fast = Latency(
-        p50_ms=near, p90_ms=near, p99_ms=near, runs=400, warmup_runs=10, threads=1, speedup=None
-    )
-    held = memory.Memory("ran", peak_mb=80.0, idle_mb=40.0)
-    monkeypatch.setattr(latency, "measure", lambda call, other, plan: fast)
-    monkeypatch.setattr(memory, "measure", lambda folder, threads: held)
+    """Draw fewer resamples."""
     drawn = intervals.resamples
     monkeypatch.setattr(intervals, "resamples", lambda items: drawn(items, draws=100))
 
@@ -148,7 +140,7 @@ def blocked(tmp_path: Path, setting: Setting) -> Callable[..., set[str]]:
         held: OpenReference = setting.reference,
     ) -> set[str]:
         key = f"{HERE}-{precision}"
-        subject = write(model, tmp_path / "export", key, spec)
+        subject = export_as(model, tmp_path / "export", key, (TASK, spec))
         healthy = items is setting.test and spec == SPEC
         images = setting.images if healthy else items.inputs(spec)
         truth = measure.Truth(held, [{"image": images}], TASK, SPEC)
@@ -157,31 +149,6 @@ def blocked(tmp_path: Path, setting: Setting) -> Callable[..., set[str]]:
         return {verdict.gate for verdict in judged.verdicts if verdict.outcome != "pass"}
 
     return gates_of
-
-
-def write(model: ModelProto, folder: Path, key: str, spec: InputSpec) -> Subject:
-    folder.mkdir()
-    content = model.SerializeToString()
-    (folder / "model.onnx").write_bytes(content)
-    image = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
-    outputs = tuple(
-        Port(tensor=each, stored=each.name, layout=each.layout)
-        for each in TASK.answers.outputs(SPEC)
-    )
-    digest = hashlib.sha256(content).hexdigest()
-    Exported(
-        target=Target.parse(key),
-        format="onnx",
-        parts=(Part(name="model", entry="model.onnx", inputs=(image,), outputs=outputs),),
-        files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
-        input=spec,
-        task=TASK.entry,
-        classes=CLASSES,
-        tools={},
-        bundle_sha256=BUNDLE,
-        calibration_sha256=None,
-    ).write(folder)
-    return Subject.read(folder)
 
 
 ANSWERS = {"parity", "agreement"}

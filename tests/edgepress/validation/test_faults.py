@@ -12,11 +12,10 @@ import pytest
 
 from edgepress.devices import host
 from edgepress.records.inputs import InputSpec
-from edgepress.records.measurement import Interval, Latency
 from edgepress.records.reference import OpenReference
 from edgepress.records.target import Target
 from edgepress.tasks.task import Task
-from edgepress.validation import latency, measure, memory
+from edgepress.validation import measure
 from edgepress.validation.gates import Budget, Gates, judge
 from edgepress.validation.latency import Plan
 from edgepress.validation.parity import compare
@@ -40,25 +39,7 @@ Write = Callable[..., Subject]
 Change = Callable[[Any], Any]
 
 
-@pytest.fixture(autouse=True)
-def _untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults are in the answers: give every export good times and little memory."""
-
-    def near(value: float) -> Interval:
-        return Interval(value=value, low=value, high=value)
-
-    fast = Latency(
-        p50_ms=near(0.1),
-        p90_ms=near(0.1),
-        p99_ms=near(0.1),
-        runs=400,
-        warmup_runs=10,
-        threads=1,
-        speedup=near(2.0),
-    )
-    held = memory.Memory("ran", peak_mb=80.0, idle_mb=40.0)
-    monkeypatch.setattr(latency, "measure", lambda call, other, plan: fast)
-    monkeypatch.setattr(memory, "measure", lambda folder, threads: held)
+pytestmark = pytest.mark.usefixtures("untimed")
 
 
 def swapped_channels(weights: Any) -> Any:

@@ -8,7 +8,6 @@ order in every label.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,18 +21,16 @@ from torch import nn
 
 from edgepress.data.labels import Seen
 from edgepress.devices import host
-from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
-from edgepress.records.measurement import Interval, Latency
 from edgepress.records.reference import OpenReference
 from edgepress.records.target import Target
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Task
-from edgepress.validation import latency, measure, memory
+from edgepress.validation import measure
 from edgepress.validation.gates import Budget, Gates, judge
 from edgepress.validation.latency import Plan
-from edgepress.validation.subject import Subject
 from edgepress.validation.timing import Timing
+from tests.exported import BUNDLE, export_as
 
 SIDE, STRIDE, ITEMS = 32, 2, 200
 SPEC = InputSpec(height=SIDE, width=SIDE, channels=3, mean=(0.3, 0.3, 0.5), std=(0.35, 0.3, 0.4))
@@ -62,7 +59,6 @@ GATES = Gates(
     min_speedup=1.0,
 )
 BUDGET = Budget(max_p99_ms=20.0, max_size_mb=5.0, max_peak_memory_mb=1024.0)
-BUNDLE = "b" * 64
 Pixels = np.ndarray
 Weights = dict[str, np.ndarray]
 
@@ -186,16 +182,7 @@ def refer(
     return OpenReference(ids, items.truth, answers, rows, sample, BUNDLE)
 
 
-@pytest.fixture(autouse=True)
-def _untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults are in the answers: give every export good times and little memory."""
-    near = Interval(value=0.1, low=0.1, high=0.1)
-    fast = Latency(
-        p50_ms=near, p90_ms=near, p99_ms=near, runs=400, warmup_runs=10, threads=1, speedup=None
-    )
-    held = memory.Memory("ran", peak_mb=80.0, idle_mb=40.0)
-    monkeypatch.setattr(latency, "measure", lambda call, other, plan: fast)
-    monkeypatch.setattr(memory, "measure", lambda folder, threads: held)
+pytestmark = pytest.mark.usefixtures("untimed")
 
 
 @pytest.fixture
@@ -215,7 +202,7 @@ def blocked(
         if precision == "int8":
             (tmp_path / "work").mkdir()
             model = quantize(model, spots(48, 0).inputs(), tmp_path / "work")
-        subject = write(model, tmp_path / "export", f"{HERE}-{precision}", (task, spec))
+        subject = export_as(model, tmp_path / "export", f"{HERE}-{precision}", (task, spec))
         images = np.ascontiguousarray(change(test_set.inputs(spec)))
         truth = measure.Truth(held, [{"image": images}], task, SPEC)
         found = measure.measure(subject, None, truth, PLAN)
@@ -224,32 +211,6 @@ def blocked(
         return {verdict.gate for verdict in judged.verdicts if verdict.outcome != "pass"}
 
     return gates_of
-
-
-def write(model: ModelProto, folder: Path, key: str, of: tuple[Task, InputSpec]) -> Subject:
-    task, spec = of
-    folder.mkdir()
-    content = model.SerializeToString()
-    (folder / "model.onnx").write_bytes(content)
-    image = Port(tensor=SPEC.tensors[0], stored="image", layout="NCHW")
-    outputs = tuple(
-        Port(tensor=each, stored=each.name, layout=each.layout)
-        for each in task.answers.outputs(SPEC)
-    )
-    digest = hashlib.sha256(content).hexdigest()
-    Exported(
-        target=Target.parse(key),
-        format="onnx",
-        parts=(Part(name="model", entry="model.onnx", inputs=(image,), outputs=outputs),),
-        files=(ExportedFile(path="model.onnx", sha256=digest, bytes=len(content)),),
-        input=spec,
-        task=task.entry,
-        classes=("mouse",),
-        tools={},
-        bundle_sha256=BUNDLE,
-        calibration_sha256=None,
-    ).write(folder)
-    return Subject.read(folder)
 
 
 precisions = pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -1,0 +1,39 @@
+"""Layers that several heads are made of, and how fine a map they are asked for."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import TensorSpec
+
+_PRIOR = 0.01
+"""Confidence of every place before training, as in https://arxiv.org/abs/1708.02002."""
+
+
+def conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Module:
+    """Return a convolution, its normalisation and a ReLU."""
+    padding = kernel // 2
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )
+
+
+def separable(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    """Return a 3 x 3 convolution of each channel alone, then one of all channels at a place."""
+    return nn.Sequential(conv(inputs, inputs, 3, stride, inputs), conv(inputs, outputs))
+
+
+def doubtful(last: nn.Conv2d) -> nn.Conv2d:
+    """Set the bias of a layer that gives logits so that no place is sure of anything at first."""
+    nn.init.constant_(last.bias, -math.log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
+    return last
+
+
+def stride_of(output: TensorSpec, spec: InputSpec) -> int:
+    """Return the power of two that makes a map [1, C, h, w] of this height from the input."""
+    return 1 << math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)
