@@ -101,8 +101,8 @@ def test_letterbox_keeps_proportions_and_touches_two_sides(
     spec = GREY.model_copy(update={"fit": "letterbox", "width": into[0], "height": into[1]})
     place = placement((width, height), spec)
     assert place.width == into[0] or place.height == into[1]
-    assert 0 <= place.left <= into[0] - place.width
-    assert 0 <= place.top <= into[1] - place.height
+    assert 0 <= into[0] - place.width - 2 * place.left <= 1
+    assert 0 <= into[1] - place.height - 2 * place.top <= 1
     ratio = min(into[0] / width, into[1] / height)
     assert abs(place.width - width * ratio) <= 1
     assert abs(place.height - height * ratio) <= 1
