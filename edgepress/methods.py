@@ -7,6 +7,7 @@ imported.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +109,13 @@ def _name(room: str, path: Path) -> str:
 
 
 def _is_method(path: Path, function: str) -> bool:
-    if path.stem.startswith("_"):
-        return False
+    return not path.stem.startswith("_") and {"Params", function} <= _defined(
+        path, path.stat().st_mtime_ns
+    )
+
+
+@functools.cache
+def _defined(path: Path, changed: int) -> frozenset[str]:  # noqa: ARG001
+    """Return the names of a file's classes and functions; `changed` is its time, for the cache."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    classes = {node.name for node in body if isinstance(node, ast.ClassDef)}
-    functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
-    return "Params" in classes and function in functions
+    return frozenset(node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef))
