@@ -156,8 +156,8 @@ def detection(given: argparse.Namespace, scratch: Path) -> None:
             ap, ap_50 = judged(scratch / "set" / "test.json", out / "answers.json")
             found.setdefault(name, []).append(ap_50)
             print(
-                f"seed {seed} {name:<20} {said['parameters'] / 1e6:.2f} M {said['epochs']:>4} epochs "
-                f"{said['seconds']:5.0f} s of processor  mAP50 {ap_50:.4f}  mAP {ap:.4f}",
+                f"seed {seed} {name:<20} {said['parameters'] / 1e6:.2f} M {said['epochs']:>4} "
+                f"epochs {said['seconds']:5.0f} s of processor  mAP50 {ap_50:.4f}  mAP {ap:.4f}",
                 flush=True,
             )
     for name, values in found.items():

@@ -66,6 +66,10 @@ class AnswerRules(Protocol):
         """Return the scores over N items, the gated one first; drops are against `floats`."""
         ...
 
+    def first_score(self, ours: Arrays, truth: Arrays) -> float:
+        """Return the first score's value alone, which costs no interval: for every epoch."""
+        ...
+
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return for each of N items how far two answers agree, 0 to 1; 1 is no difference.
 

@@ -194,8 +194,8 @@ class _Run:
         line = {"epoch": epoch + 1, "loss": means.pop("loss")}
         line.update({f"train_{name}": value for name, value in means.items()})
         if self.job.val is not None and self.job.task is not None:
-            first = scores(self.network, self.job.val, self.job.task)[0]
-            line[f"val_{first.name}"] = first.value.value
+            found, rules = answers(self.network, self.job.val, self.job.task), self.job.task.answers
+            line[f"val_{next(iter(rules.units))}"] = rules.first_score(found, self.job.val.truth)
         rate = self.recipe.learning_rate * _one_cycle(at.step / self.total)
         at.history.append({**line, "learning_rate": round(rate, 8)})
         log.info("epoch %d: %s", epoch + 1, line)

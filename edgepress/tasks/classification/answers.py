@@ -71,6 +71,10 @@ class Answers:
         )
         return (accuracy, balanced, *recalls)
 
+    def first_score(self, ours: Arrays, truth: Arrays) -> float:
+        """Return accuracy."""
+        return float((ours["label"] == truth["label"]).mean())
+
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return 1 where both name one class, else 0; where one has no answer they differ."""
         same = (ours["label"] == floats["label"]) & (ours["label"] != NO_ANSWER)

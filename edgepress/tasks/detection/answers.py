@@ -102,6 +102,11 @@ class Answers:
         calibrated = calibration.scored(sure, others, weights, confidence)
         return (*found, *sizes, calibrated, *self._classes(mine, now, drawn, confidence))
 
+    def first_score(self, ours: Arrays, truth: Arrays) -> float:
+        """Return mean AP."""
+        mine = match(ours, truth, len(self.classes), _near)
+        return float(mean(mine.precision(np.ones((1, mine.images)))))
+
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return for each item what share of its sure boxes both have, alike in place and score.
 

@@ -114,6 +114,10 @@ class Answers:
             )
         return (*found, *self._each(ours, truth, weights, confidence))
 
+    def first_score(self, ours: Arrays, truth: Arrays) -> float:
+        """Return PCK."""
+        return float(_mean(*self._measured(ours, truth)["pck"])[0])
+
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return for each item how far two answers agree in places and confidences.
 

@@ -87,6 +87,12 @@ class Answers:
                 whole.append(Score(name=name, of=self.classes[index], value=value, items=items))
         return tuple(whole)
 
+    def first_score(self, ours: Arrays, truth: Arrays) -> float:
+        """Return mean AP."""
+        present = truth["present"] == 1
+        whole = Draws.of(np.ones((1, len(present))))
+        return float(Measures.of(ours, present).taken(whole)["mean_ap"][0])
+
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return for each image how far given classes and confidences agree, multiplied.
 

@@ -84,6 +84,10 @@ class Answers:
             )
         return (*whole, *self._classes(mine, sums, confidence))
 
+    def first_score(self, ours: Arrays, truth: Arrays) -> float:
+        """Return mean IoU."""
+        return float(_mean(_iou(self._counts(ours["mask"], truth["mask"]).sum(axis=0))))
+
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
         """Return the share of each item's pixels that have one class in both."""
         same = (ours["mask"] == floats["mask"]) & (ours["mask"] != NO_ANSWER)

@@ -56,6 +56,7 @@ def test_every_class_has_its_recall_so_that_a_lost_one_shows() -> None:
     truth = np.array([0] * 90 + [1] * 10)
     answers = {"label": np.zeros(100, np.int64), "confidence": np.ones(100)}
     scores = TASK.answers.score(answers, None, {"label": truth}, 0.95)
+    assert TASK.answers.first_score(answers, {"label": truth}) == scores[0].value.value == 0.9
     recalls = {score.of: score.value.value for score in scores if score.of}
     assert recalls == {"cat": 1.0, "dog": 0.0}
     assert scores[0].value.value == 0.9

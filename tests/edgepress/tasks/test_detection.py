@@ -176,6 +176,7 @@ def test_boxes_come_back_when_the_outputs_say_them() -> None:
 
 def scored(answers: Arrays, truth: Arrays) -> dict[tuple[str, str | None], Any]:
     found = TASK.answers.score(answers, None, truth, 0.95)
+    assert TASK.answers.first_score(answers, truth) == found[0].value.value
     return {(score.name, score.of): score for score in found}
 
 

@@ -171,6 +171,7 @@ def test_answer_is_none_when_one_number_is_not_finite(name: str) -> None:
     assert np.isnan(found["points"][1]).all()
     assert task.answers.agreement(found, found).tolist() == [1, 0]
     pck, oks, error = task.answers.score(found, None, truth, 0.95)[:3]
+    assert task.answers.first_score(found, truth) == 0.5
     assert (pck.value.value, oks.value.value) == (0.5, pytest.approx(0.5, abs=1e-3))
     assert error.value.value == pytest.approx(0.5, abs=1e-3)
 

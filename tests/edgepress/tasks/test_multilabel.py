@@ -64,6 +64,7 @@ def drawn(items: int, seed: int = 0, levels: int | None = None) -> tuple[Arrays,
 
 def scores(ours: Arrays, truth: Arrays, floats: Arrays | None = None) -> dict[Any, Score]:
     found = TASK.answers.score(ours, floats, truth, 0.95)
+    assert TASK.answers.first_score(ours, truth) == found[0].value.value
     return {score.name if score.of is None else (score.name, score.of): score for score in found}
 
 

@@ -45,6 +45,8 @@ def by_name(scores: Any) -> dict[tuple[str, str | None], Any]:
 def test_scores_are_those_of_another_library_when_pixels_are_pooled() -> None:
     truth, mine = masks(0), masks(1)
     found = by_name(task().answers.score({"mask": mine}, None, {"mask": truth}, 0.95))
+    first = task().answers.first_score({"mask": mine}, {"mask": truth})
+    assert first == found["mean_iou", None].value.value
     flat = (truth.ravel(), mine.ravel())
     for name, reference in (("iou", jaccard_score), ("dice", f1_score)):
         each = reference(*flat, average=None)
