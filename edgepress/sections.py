@@ -46,8 +46,8 @@ FREE = ("quantize", "export", "budgets")
 BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
 """Mappings whose keys are the user's own: precisions, scores."""
 
-EITHER = ("augment",)
-"""Keys of recipes whose value is a word or a mapping."""
+EITHER = ("augment", "group")
+"""Keys whose value is a word, or null, or a mapping."""
 
 SECTIONS = (
     "project",
