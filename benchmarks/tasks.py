@@ -1,9 +1,9 @@
 """Detection on BCCD against LibreYOLO and torchvision's SSDLite; keypoints split two ways.
 
 `detection`: the same images and split (by hash), from scratch, the same processor seconds of
-training for all on one thread each; three seeds. Ours is a preset's recipe with an encoder of the
-rivals' size (timm's smallest ResNet), theirs are scripts of benchmarks/rivals in an environment of their own, which
-PYTHON is of. All answers are judged by pycocotools on the same test pictures.
+training for all on one thread each; three seeds. Ours is a preset's recipe with timm's smallest
+ResNet, theirs are scripts of benchmarks/rivals in an environment of their own, whose Python
+`--rivals` names. All answers are judged by pycocotools on the same test pictures.
 `keypoints`: one video's frames, split at random and by near-copies; the same network, recipe and
 seeds. What the random split scores above the other is what its leak is worth.
 Run: python benchmarks/tasks.py detection VOC_FOLDER [--rivals PYTHON] [--seconds 300] [--seeds 3]

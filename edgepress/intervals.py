@@ -95,10 +95,35 @@ def paired_drop(lost: int, won: int, pairs: int, confidence: float) -> Interval:
     return Interval(value=value, low=low, high=high, confidence=confidence)
 
 
-def resamples(items: int, draws: int = 1000, seed: int = 0) -> Floats:
-    """Return how often each item is drawn in each of `draws` bootstrap samples, [draws, items]."""
+def resamples(
+    items: int, draws: int = 1000, seed: int = 0, groups: npt.NDArray[np.int64] | None = None
+) -> Floats:
+    """Return how often each item is drawn in each of `draws` bootstrap samples, [draws, items].
+
+    With `groups` [items], numbered from 0 without a gap, whole groups are drawn and then items
+    within each that was drawn (Davison and Hinkley 1997, section 3.8): what frames of one video
+    have in common widens the interval, one group alone is sampled by items, and groups of one item
+    are no groups.
+    """
     rng = np.random.default_rng(seed)
-    return rng.multinomial(items, np.full(items, 1 / items), size=draws).astype(np.float64)
+    if groups is None:
+        return _drawn(rng, items, draws).astype(np.float64)
+    sizes = np.bincount(groups)
+    times = _drawn(rng, len(sizes), draws)
+    weights = times[:, groups].astype(np.float64)
+    for group in np.flatnonzero(sizes > 1).tolist():
+        size = int(sizes[group])
+        each = rng.multinomial(times[:, group] * size, np.full(size, 1 / size))
+        weights[:, groups == group] = each
+    return weights
+
+
+def wider(one: Interval, draws: Floats) -> Interval:
+    """Return an interval, drawn out to that of bootstrap samples of the same value."""
+    other = between(draws, one.value, one.confidence)
+    return one.model_copy(
+        update={"low": min(one.low, other.low), "high": max(one.high, other.high)}
+    )
 
 
 def between(draws: Floats, value: float, confidence: float) -> Interval:
@@ -107,6 +132,10 @@ def between(draws: Floats, value: float, confidence: float) -> Interval:
     tail = (1 - confidence) / 2
     low, high = np.quantile(told, [tail, 1 - tail]).tolist() if len(told) else (value, value)
     return Interval(value=value, low=min(low, value), high=max(high, value), confidence=confidence)
+
+
+def _drawn(rng: np.random.Generator, items: int, draws: int) -> npt.NDArray[np.int64]:
+    return rng.multinomial(items, np.full(items, 1 / items), size=draws)
 
 
 def _worth(below: npt.NDArray[np.bool_], quantile: float) -> int:

@@ -96,7 +96,9 @@ def refer(
         raw += _kept(held, rows, done, len(batch))
         done += len(batch)
     truth = images.truth(task.labels, spec)
-    return OpenReference(tuple(images.ids), truth, joined(answers), rows, joined(raw), "")
+    return OpenReference(
+        tuple(images.ids), truth, joined(answers), rows, joined(raw), "", images.groups
+    )
 
 
 def _kept(held: Arrays, rows: Sequence[int], start: int, count: int) -> list[Arrays]:

@@ -19,7 +19,7 @@ from edgepress.data.table import read_table
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import SPLITS, Manifest
-from edgepress.records.tensors import Arrays
+from edgepress.records.tensors import Arrays, Groups
 
 _COLUMNS = ["id", "label", "classes", "sha256", "path", "row", "offset", "length"]
 
@@ -35,7 +35,9 @@ class ImageSet:
         """int64 [N]: of the classes an image counts for the rarest; -1 where it counts for none."""
         self.sha256: list[str] = [row[3] for row in rows]
         self.classes: tuple[str, ...] = manifest.classes
-        self._places: list[tuple[Any, ...]] = [row[4:] for row in rows]
+        self._places: list[tuple[Any, ...]] = [row[4:8] for row in rows]
+        self.groups = _groups([row[8] for row in rows]) if manifest.groups else None
+        """Numbers of the groups that a split never parts; None where there are none."""
         self._manifest = manifest
         self._folder, self._rows = folder, rows
         self._root = folder if manifest.inside else Path()
@@ -149,9 +151,15 @@ def _strata(classes: list[list[int]], manifest: Manifest) -> npt.NDArray[np.int6
     return np.array(rarest, np.int64)
 
 
+def _groups(names: list[str | None]) -> Groups:
+    own = [f"{row}" if name is None else f"of {name}" for row, name in enumerate(names)]
+    return np.unique(own, return_inverse=True)[1].astype(np.int64)
+
+
 def _usable(folder: Path, split: str | None) -> Iterator[tuple[Any, ...]]:
     # Lists rather than pyarrow.compute, whose first call imports pandas (2 s).
-    table = read_table(folder, ["split", "status", *_COLUMNS])
+    grouped = ["group"] if Manifest.read(folder).groups else []
+    table = read_table(folder, ["split", "status", *_COLUMNS, *grouped])
     for this, status, *row in zip(*(c.to_pylist() for c in table.columns), strict=True):
         if status == "ok" and (split is None or this == split):
             yield tuple(row)

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgepress.errors import UserError
 from edgepress.records.record import Record, sha256_file
-from edgepress.records.tensors import Arrays, TensorSpec
+from edgepress.records.tensors import Arrays, Groups, TensorSpec
 
 ANSWERS = "answers.npz"
 SAMPLE = "sample.npz"
@@ -36,10 +36,11 @@ class OpenReference:
     raw: Arrays
     """Output name -> float outputs [n, ...] of the sample, in the order of `rows`."""
     bundle_sha256: str
+    groups: Groups = None
 
 
 class Reference(Record):
-    """A folder: reference.json, answers.npz (ids, truth, decoded answers), sample.npz (raw)."""
+    """A folder: reference.json, answers.npz (ids, truth, answers, groups), sample.npz (raw)."""
 
     file_name: ClassVar[str] = "reference.json"
 
@@ -56,6 +57,8 @@ class Reference(Record):
             **{f"truth.{name}": values for name, values in held.truth.items()},
             **{f"answers.{name}": values for name, values in held.answers.items()},
         }
+        if held.groups is not None:
+            named["groups"] = held.groups
         np.savez_compressed(
             folder / ANSWERS, allow_pickle=False, ids=np.array(held.ids, np.str_), **named
         )
@@ -92,6 +95,7 @@ class Reference(Record):
             rows=tuple(map(int, held["rows"])),
             raw=_under("raw.", held),
             bundle_sha256=bundle_sha256,
+            groups=held.get("groups"),
         )
 
 

@@ -16,6 +16,9 @@ Arrays = dict[str, Array]
 """Name -> array over items: answers and truths; the first axis of each counts items. What an item
 may have several of is filled up to one number, with a value that says there is none."""
 
+Groups = npt.NDArray[np.int64] | None
+"""Number of each item's group [N], from 0 without a gap; None where each is one of its own."""
+
 Dtype = Literal["float32", "float16", "int8", "uint8", "int32", "int64", "bool"]
 
 

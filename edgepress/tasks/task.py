@@ -21,7 +21,7 @@ from edgepress.methods import resolve
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
-from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,9 +61,17 @@ class AnswerRules(Protocol):
         ...
 
     def score(
-        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+        self,
+        ours: Arrays,
+        floats: Arrays | None,
+        truth: Arrays,
+        confidence: float,
+        groups: Groups = None,
     ) -> tuple[Score, ...]:
-        """Return the scores over N items, the gated one first; drops are against `floats`."""
+        """Return the scores over N items, the gated one first; drops are against `floats`.
+
+        Items of one of `groups` are no independent evidence: intervals are over groups.
+        """
         ...
 
     def first_score(self, ours: Arrays, truth: Arrays) -> float:

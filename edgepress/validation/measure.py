@@ -163,7 +163,9 @@ def _answer(parts: _Parts, session: Session, truth: Truth, plan: Plan) -> Tensor
     agreement = task.answers.agreement(ours, reference.answers)
     parts.parity = parity(raw, reference.raw, agreement, collected.spoilt)
     confidence = plan.timing.confidence
-    parts.scores = task.answers.score(ours, reference.answers, reference.truth, confidence)
+    parts.scores = task.answers.score(
+        ours, reference.answers, reference.truth, confidence, reference.groups
+    )
     return first
 
 

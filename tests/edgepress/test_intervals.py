@@ -135,3 +135,38 @@ def test_paired_drop_covers_the_truth_at_its_rate_when_few_answers_differ() -> N
         for lost, won, _ in trials
     ]
     assert 0.93 <= np.mean(kept) <= 0.975
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_whole_groups_are_drawn_and_items_within_them_when_items_have_groups(
+    sizes: list[int], seed: int
+) -> None:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    weights = intervals.resamples(len(groups), 50, seed, groups)
+    for draw in weights:
+        of_group = np.bincount(groups, draw)
+        times = of_group / np.array(sizes)
+        assert (times == times.round()).all()
+        assert times.sum() == len(sizes)
+
+
+def test_groups_of_one_item_are_items() -> None:
+    groups = np.arange(20)
+    assert (intervals.resamples(20, 100, 3, groups) == intervals.resamples(20, 100, 3)).all()
+
+
+def test_interval_over_groups_covers_the_truth_when_items_of_one_are_alike() -> None:
+    """30 videos of 10 frames, all of a video right or wrong: over frames it is much too narrow."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 10)
+    held = {"items": 0, "groups": 0}
+    for _ in range(200):
+        right = (rng.random(30) < 0.8)[groups].astype(np.float64)
+        for name, given_groups in (("items", None), ("groups", groups)):
+            weights = intervals.resamples(300, 200, 1, given_groups)
+            draws = weights @ right / weights.sum(axis=1)
+            found = intervals.between(draws, right.mean(), 0.95)
+            held[name] += found.low <= 0.8 <= found.high
+    assert held["items"] < 120
+    assert held["groups"] > 175

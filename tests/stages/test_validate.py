@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from edgepress import intervals
 from edgepress.data.images import ImageSet
 from edgepress.data.ingestion import Rules
 from edgepress.devices import host
@@ -107,6 +108,7 @@ def answer(folder: Path, precision: str, test: ImageSet, logits: np.ndarray) -> 
         rows=rows,
         raw={"logits": logits[list(rows)]},
         bundle_sha256=BUNDLE,
+        groups=np.arange(len(test)) // 30,
     )
     Reference.create(folder / REFERENCE, held)
     Quantized(
@@ -175,6 +177,13 @@ def test_records_and_metrics_are_written_when_an_export_is_healthy(place: Path) 
     assert measured.score.name == "accuracy"
     assert measured.score.items == len(ImageSet.open(place / "data/manifest", "test"))
     assert measured.score.value.value > 0.9
+    alone = intervals.share(
+        round(measured.score.value.value * measured.score.items), measured.score.items, 0.95
+    )
+    # The images are said to come in groups of thirty.
+    assert measured.score.value.low <= alone.low
+    assert measured.score.value.high >= alone.high
+    assert measured.score.value != alone
     metrics = json.loads((place / f"metrics/validate-{KEY}.json").read_text())
     assert metrics["score"] == pytest.approx(measured.score.value.value, abs=1e-6)
     assert all(isinstance(v, int | float | dict) for v in metrics.values())

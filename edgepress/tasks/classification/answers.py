@@ -17,10 +17,14 @@ from edgepress import intervals
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval, Score
-from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 
 NO_ANSWER = -1
 """Label where an output is not finite: it is wrong whatever the truth."""
+
+Flags = npt.NDArray[np.bool_]
+Weights = npt.NDArray[np.float64] | None
+"""How often each item is in each bootstrap sample [draws, N]; None where there are no groups."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,24 @@ class Answers:
         }
 
     def score(
-        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+        self,
+        ours: Arrays,
+        floats: Arrays | None,
+        truth: Arrays,
+        confidence: float,
+        groups: Groups = None,
     ) -> tuple[Score, ...]:
         """Return accuracy, balanced accuracy and the recall of every class that occurs."""
         labels = truth["label"]
         right = ours["label"] == labels
-        recalls = self._recalls(right, labels, confidence)
+        weights = None if groups is None else intervals.resamples(len(labels), groups=groups)
+        recalls = self._recalls(right, labels, confidence, weights)
         accuracy = Score(
             name="accuracy",
-            value=intervals.share(int(right.sum()), len(labels), confidence),
-            drop=_drop(right, floats, labels, confidence),
+            value=_share(right, confidence, weights),
+            drop=None
+            if floats is None
+            else _drop(right, floats["label"] == labels, confidence, weights),
             constant=float(np.bincount(labels).max() / len(labels)),
             items=len(labels),
         )
@@ -81,13 +93,13 @@ class Answers:
         return np.asarray(same, np.float64)
 
     def _recalls(
-        self, right: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], confidence: float
+        self, right: Flags, labels: npt.NDArray[np.int64], confidence: float, weights: Weights
     ) -> list[Score]:
         found = []
         for index in np.unique(labels).tolist():
             mine = labels == index
-            hits, items = int(right[mine].sum()), int(mine.sum())
-            value = intervals.share(hits, items, confidence)
+            value = _share(right[mine], confidence, None if weights is None else weights[:, mine])
+            items = int(mine.sum())
             found.append(Score(name="recall", of=self.classes[index], value=value, items=items))
         return found
 
@@ -97,17 +109,25 @@ def answers(classes: tuple[str, ...], *, params: Config) -> Answers:  # noqa: AR
     return Answers(classes)
 
 
-def _drop(
-    right: npt.NDArray[np.bool_],
-    floats: Arrays | None,
-    labels: npt.NDArray[np.int64],
-    confidence: float,
-) -> Interval | None:
-    if floats is None:
-        return None
-    theirs = floats["label"] == labels
-    lost, won = int((theirs & ~right).sum()), int((right & ~theirs).sum())
-    return intervals.paired_drop(lost, won, len(labels), confidence)
+def _share(right: Flags, confidence: float, weights: Weights) -> Interval:
+    found = intervals.share(int(right.sum()), len(right), confidence)
+    if weights is None:
+        return found
+    return intervals.wider(found, _over(weights, right.astype(np.float64)))
+
+
+def _drop(mine: Flags, theirs: Flags, confidence: float, weights: Weights) -> Interval:
+    lost, won = int((theirs & ~mine).sum()), int((mine & ~theirs).sum())
+    found = intervals.paired_drop(lost, won, len(mine), confidence)
+    if weights is None:
+        return found
+    return intervals.wider(found, _over(weights, theirs.astype(np.float64) - mine))
+
+
+def _over(weights: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> intervals.Floats:
+    """Return the mean of values [N] in each sample [draws]; NaN where it has none of them."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(weights @ values / weights.sum(axis=1))
 
 
 def _mean(values: list[Interval], confidence: float) -> Interval:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgepress import intervals
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
-from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 from edgepress.tasks._average_precision import Matched, match, mean
 from edgepress.tasks.detection import boxes, calibration
 from edgepress.tasks.detection.calibration import Calibration
@@ -72,7 +72,12 @@ class Answers:
         return found
 
     def score(
-        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+        self,
+        ours: Arrays,
+        floats: Arrays | None,
+        truth: Arrays,
+        confidence: float,
+        groups: Groups = None,
     ) -> tuple[Score, ...]:
         """Return mean AP over overlaps of 0.5 to 0.95 and at 0.5, by size, and of every class.
 
@@ -82,7 +87,7 @@ class Answers:
         theirs = None if floats is None else match(floats, truth, len(self.classes), _near)
         items = len(truth["category"])
         whole = np.ones((1, items))
-        weights = intervals.resamples(items)
+        weights = intervals.resamples(items, groups=groups)
         now, drawn = mine.precision(whole)[0], mine.precision(weights)
         before = rivals = None
         if theirs is not None:

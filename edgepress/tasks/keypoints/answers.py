@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgepress import intervals
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
-from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 from edgepress.tasks.keypoints import peaks
 from edgepress.tasks.keypoints.labels import Params
 
@@ -82,7 +82,12 @@ class Answers:
         }
 
     def score(
-        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+        self,
+        ours: Arrays,
+        floats: Arrays | None,
+        truth: Arrays,
+        confidence: float,
+        groups: Groups = None,
     ) -> tuple[Score, ...]:
         """Return PCK, mean OKS and the mean error of all points, then PCK of every point.
 
@@ -90,7 +95,7 @@ class Answers:
         labelled points; the error is a point's distance as a share of the longer side of the
         object's box, at most 1, which is also that of no answer. The constant is the mean pose.
         """
-        weights = intervals.resamples(len(truth["points"]))
+        weights = intervals.resamples(len(truth["points"]), groups=groups)
         mine, pose = self._measured(ours, truth), self._measured(_mean_pose(truth), truth)
         theirs = None if floats is None else self._measured(floats, truth)
         found = []

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgepress import intervals
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval, Score
-from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 from edgepress.tasks.multilabel.labels import Params
 from edgepress.tasks.multilabel.measures import NO_ANSWER, Measures, constants
 from edgepress.tasks.multilabel.ranking import Doubles, Draws
@@ -59,7 +59,12 @@ class Answers:
         }
 
     def score(
-        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+        self,
+        ours: Arrays,
+        floats: Arrays | None,
+        truth: Arrays,
+        confidence: float,
+        groups: Groups = None,
     ) -> tuple[Score, ...]:
         """Return the scores of `units` in that order, then `ap` and `f1` of every class there is.
 
@@ -68,7 +73,7 @@ class Answers:
         """
         present = truth["present"] == 1
         sets = (ours,) if floats is None else (ours, floats)
-        mine, *others = _sampled([Measures.of(each, present) for each in sets])
+        mine, *others = _sampled([Measures.of(each, present) for each in sets], groups)
         constant = constants(present)
         whole = [
             Score(
@@ -130,11 +135,13 @@ class _Sampled:
     exact: npt.NDArray[np.bool_]
     now: Mapping[str, Doubles]
     drawn: Mapping[str, Doubles]
+    grouped: bool
 
     def value(self, name: str, confidence: float, of: int | None = None) -> Interval:
         """Return a measure of the whole, or of one class."""
         if name == "exact_match":
-            return intervals.share(int(self.exact.sum()), len(self.exact), confidence)
+            exact = intervals.share(int(self.exact.sum()), len(self.exact), confidence)
+            return intervals.wider(exact, self.drawn[name]) if self.grouped else exact
         now, drawn = self.now[name][0], self.drawn[name]
         if of is not None:
             now, drawn = now[of], drawn[:, of]
@@ -145,14 +152,16 @@ class _Sampled:
         if name == "exact_match":
             lost = int((floats.exact & ~self.exact).sum())
             won = int((self.exact & ~floats.exact).sum())
-            return intervals.paired_drop(lost, won, len(self.exact), confidence)
+            drop = intervals.paired_drop(lost, won, len(self.exact), confidence)
+            fall = floats.drawn[name] - self.drawn[name]
+            return intervals.wider(drop, fall) if self.grouped else drop
         sign = -1.0 if name in _LOWER else 1.0
         now = sign * float(floats.now[name][0] - self.now[name][0])
         fall = sign * (floats.drawn[name] - self.drawn[name])
         return intervals.between(fall, now, confidence)
 
 
-def _sampled(sets: list[Measures]) -> list[_Sampled]:
+def _sampled(sets: list[Measures], groups: Groups) -> list[_Sampled]:
     """Measure sets of answers to the same images in the same 1,000 samples of them.
 
     Part by part, since 1,000 samples of many images are large.
@@ -160,7 +169,7 @@ def _sampled(sets: list[Measures]) -> list[_Sampled]:
     items = len(sets[0].exact)
     parts: list[list[dict[str, Doubles]]] = [[] for _ in sets]
     for seed in range(_PARTS):
-        draws = Draws.of(intervals.resamples(items, _DRAWS, seed))
+        draws = Draws.of(intervals.resamples(items, _DRAWS, seed, groups))
         for measures, mine in zip(sets, parts, strict=True):
             mine.append(measures.taken(draws))
     whole = Draws.of(np.ones((1, items)))
@@ -169,6 +178,7 @@ def _sampled(sets: list[Measures]) -> list[_Sampled]:
             measures.exact,
             measures.taken(whole),
             {name: np.concatenate([part[name] for part in mine]) for name in mine[0]},
+            groups is not None,
         )
         for measures, mine in zip(sets, parts, strict=True)
     ]

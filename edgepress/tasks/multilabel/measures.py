@@ -65,6 +65,7 @@ class Measures:
             "mean_ap": _mean(ap),
             "micro_f1": _f1(counts.sum(axis=2, keepdims=True))[:, 0],
             "macro_f1": _mean(f1),
+            "exact_match": draws.counts @ self.exact / draws.counts.sum(axis=1),
             "calibration_error": np.abs(confidence - there).sum(axis=1) / pairs.sum(axis=1),
         }
 

@@ -25,7 +25,7 @@ class Draws:
     """
 
     counts: Doubles
-    """[D, N]; N in each sample together."""
+    """[D, N]."""
     packed: npt.NDArray[np.uint64]
     """[D / lanes, N]."""
     lane: type[np.unsignedinteger[Any]]
@@ -34,7 +34,7 @@ class Draws:
     def of(cls, counts: Doubles) -> Self:
         """Pack counts [D, N]."""
         draws, images = counts.shape
-        lane = np.uint16 if images < 2**16 else np.uint32
+        lane = np.uint16 if counts.sum(axis=1).max(initial=0) < 2**16 else np.uint32
         lanes = 8 // np.dtype(lane).itemsize
         rows = -(-draws // lanes)
         filled = np.zeros((rows * lanes, images), lane)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgepress import intervals
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
-from edgepress.records.tensors import Arrays, Tensors, TensorSpec
+from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 from edgepress.tasks.segmentation.labels import IGNORED, Params
 
 Counts = npt.NDArray[np.float64]
@@ -54,13 +54,18 @@ class Answers:
         return {"mask": np.where(finite, logits.argmax(axis=1), NO_ANSWER).astype(np.uint8)}
 
     def score(
-        self, ours: Arrays, floats: Arrays | None, truth: Arrays, confidence: float
+        self,
+        ours: Arrays,
+        floats: Arrays | None,
+        truth: Arrays,
+        confidence: float,
+        groups: Groups = None,
     ) -> tuple[Score, ...]:
         """Return mean IoU and mean Dice, then both of every class that occurs."""
         masks = truth["mask"]
         mine = self._counts(ours["mask"], masks)
         theirs = None if floats is None else self._counts(floats["mask"], masks)
-        weights = intervals.resamples(len(masks))
+        weights = intervals.resamples(len(masks), groups=groups)
         sums = (weights @ mine.reshape(len(mine), -1)).reshape(len(weights), *mine.shape[1:])
         rivals = None
         if theirs is not None:

@@ -138,8 +138,14 @@ def test_rows_carry_their_group_and_no_group_crosses(class_folders: Path, tmp_pa
         "manifest.json",
         "manifest.parquet",
     }
+    images = ImageSet.open(tmp_path / "days")
+    assert images.groups is not None
+    assert images.groups.max() == 10  # ten days, and the picture of its own
+    days = [name[-5] for name in images.ids]
+    assert len({*zip(days, images.groups.tolist(), strict=True)}) == 11
     ingest(class_folders, tmp_path / "none")
     assert splits_of(tmp_path / "none").keys() == {None}
+    assert ImageSet.open(tmp_path / "none").groups is None
 
 
 def test_altered_copies_of_a_picture_are_drawn_together_by_their_looks(

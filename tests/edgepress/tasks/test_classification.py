@@ -67,3 +67,17 @@ def test_every_class_has_its_recall_so_that_a_lost_one_shows() -> None:
 def test_label_that_is_no_class_is_refused(label: object) -> None:
     with pytest.raises(UnusableError, match="none of the 3 classes"):
         TASK.labels.admit(label, Seen(8, 8), lambda path: b"")
+
+
+def test_intervals_are_wider_when_images_come_in_groups() -> None:
+    truth, mine = np.zeros(120, np.int64), np.repeat(np.arange(12) % 4 == 3, 10).astype(np.int64)
+    answers = {"label": mine, "confidence": np.ones(120)}
+    floats = {"label": truth, "confidence": np.ones(120)}
+    groups = np.repeat(np.arange(12), 10)
+    alone = TASK.answers.score(answers, floats, {"label": truth}, 0.95)[0]
+    found = TASK.answers.score(answers, floats, {"label": truth}, 0.95, groups)[0]
+    assert alone.drop is not None
+    assert found.drop is not None
+    for wide, narrow in ((found.value, alone.value), (found.drop, alone.drop)):
+        assert wide.value == narrow.value
+        assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)

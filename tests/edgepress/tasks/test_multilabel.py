@@ -402,3 +402,18 @@ def test_caption_names_the_surest_first_and_none_where_nothing_is_given() -> Non
     shown = pictures.draw(grey, decoded([[1.0, -2.0, 3.0]]), SPEC)
     assert shown.shape == (8, 8, 3)
     assert (shown == 7).all()
+
+
+def test_every_interval_is_wider_when_images_come_in_groups() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 10)
+    easy = (rng.random(20) < 0.6)[groups]
+    present = (rng.random((200, 3)) < 0.5).astype(np.uint8)
+    sure = np.where(present == 1, 0.9, 0.1)
+    scores_ = np.where(easy[:, None], sure, rng.random((200, 3))).astype(np.float32)
+    ours = {"present": (scores_ > 0.5).astype(np.uint8), "scores": scores_}
+    alone = TASK.answers.score(ours, None, {"present": present}, 0.95)
+    grouped = TASK.answers.score(ours, None, {"present": present}, 0.95, groups)
+    for wide, narrow in zip(grouped, alone, strict=True):
+        assert wide.value.value == narrow.value.value
+        assert wide.value.high - wide.value.low > narrow.value.high - narrow.value.low, wide.name

@@ -82,7 +82,7 @@ pytestmark = pytest.mark.usefixtures("untimed")
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw fewer resamples."""
     drawn = intervals.resamples
-    monkeypatch.setattr(intervals, "resamples", lambda items: drawn(items, draws=100))
+    monkeypatch.setattr(intervals, "resamples", lambda items, groups=None: drawn(items, draws=100))
 
 
 @dataclass(frozen=True)
