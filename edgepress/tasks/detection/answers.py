@@ -78,8 +78,8 @@ class Answers:
 
         And how far the confidences of sure boxes are from how often they hit.
         """
-        mine = match(ours, truth, len(self.classes), _near)
-        theirs = None if floats is None else match(floats, truth, len(self.classes), _near)
+        mine = match(ours, truth, len(self.classes), box_overlap)
+        theirs = None if floats is None else match(floats, truth, len(self.classes), box_overlap)
         items = len(truth["category"])
         whole = np.ones((1, items))
         weights = intervals.resamples(items)
@@ -193,7 +193,8 @@ def _held(sure: Arrays, other: Arrays) -> tuple[float, int]:
     return total, len(near)
 
 
-def _near(ours: Arrays, truth: Arrays) -> npt.NDArray[np.float64]:
+def box_overlap(ours: Arrays, truth: Arrays) -> npt.NDArray[np.float64]:
+    """Return how far K answers overlap M objects of one image, [K, M], crowds by COCO's rule."""
     mine, real = ours["boxes"].astype(np.float64), truth["boxes"].astype(np.float64)
     return boxes.with_crowds(mine, real, truth["crowd"])
 
