@@ -16,7 +16,7 @@ from edgepress.records.record import Record, sha256_file
 from edgepress.records.tensors import Arrays
 
 ANSWERS = "changed.npz"
-MOST = 6
+MOST = 4
 MOST_BYTES = 16 * 2**20
 
 

@@ -64,7 +64,7 @@ class Pair(Part):
     answer: str
     count: int
     of: int
-    """How often the truth occurs."""
+    """How often the truth occurs; 0 where it is no class and cannot be counted."""
 
 
 class Confusion(Part):
@@ -109,7 +109,7 @@ class PerClass(Part):
 
 
 class Figure(Part):
-    """A figure of the whole that no gate judges, a share."""
+    """A figure of the whole that no gate judges, a share and the better the lower."""
 
     name: str
     value: float

@@ -76,7 +76,7 @@ def confusion(unit: str, classes: tuple[str, ...], other: str, counts: Ints) -> 
             truth=names[row],
             answer=names[column],
             count=int(counts[row, column]),
-            of=int(total[row]),
+            of=int(total[row]) if row < len(classes) else 0,
         )
         for row, column in np.argwhere(counts).tolist()
         if row != column

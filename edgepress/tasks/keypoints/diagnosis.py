@@ -48,7 +48,7 @@ def diagnosis(
         rows.append(ClassRow(name=name, items=len(mine), values=values))
     chart = Chart(
         title="Points within a tolerance",
-        x_title="tolerance, share of the box's longer side",
+        x_title="tolerance, of the box's longer side",
         y_title="points within",
         value_title="pck",
         curves=readable(curves),
