@@ -132,7 +132,14 @@ def _pixels(ids: Iterable[str], spec: InputSpec) -> dict[str, Picture]:
     if not wanted:
         return {}
     images = ImageSet.open(MANIFEST, ids=wanted)
-    return dict(zip(images.ids, images.pixels(shrunk(spec, SIDE)), strict=True))
+    shown = map(_enlarged, images.pixels(shrunk(spec, SIDE)))
+    return dict(zip(images.ids, shown, strict=True))
+
+
+def _enlarged(picture: Picture) -> Picture:
+    """Return a small picture with each pixel several times, so that what is drawn is fine."""
+    times = max(1, SIDE // max(picture.shape[:2]))
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def shrunk(spec: InputSpec, side: int) -> InputSpec:

@@ -30,6 +30,11 @@ class Cell:
     share: float
     right: bool
 
+    @property
+    def shade(self) -> float:
+        """Strength of its colour, 0 to 1: a root, so that rare mistakes are seen too."""
+        return math.sqrt(self.share)
+
 
 @dataclass(frozen=True)
 class Matrix:

@@ -132,6 +132,11 @@ class Shown:
     pictures: tuple[tuple[str, str, bytes | None], ...]
     """What it shows, its caption, and PNG bytes; None where the words alone differ."""
 
+    @property
+    def in_words(self) -> bool:
+        """Whether one picture stands beside words alone."""
+        return not any(data for _, _, data in self.pictures[1:])
+
 
 @dataclass(frozen=True)
 class TargetRun:

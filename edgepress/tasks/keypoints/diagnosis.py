@@ -53,7 +53,7 @@ def diagnosis(
         value_title="pck",
         curves=readable(curves),
         x_high=most,
-        note=f"A mark is at the task's own tolerance, {params.tolerance:g}.",
+        note=f"A mark is at the task's own tolerance, {100 * params.tolerance:g} %.",
     )
     return Diagnosis(
         charts=(chart,),

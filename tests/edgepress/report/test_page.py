@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,28 @@ def probed(page: str, probe: str, folder: Path) -> dict[str, Any]:
     assert title is not None
     loaded: dict[str, Any] = json.loads(title[1].replace("&quot;", '"').replace("&amp;", "&"))
     return loaded
+
+
+WIDTH_PROBE = """
+<script>
+addEventListener('load', () => {
+  const inner = document.querySelector('iframe').contentDocument;
+  for (const each of inner.querySelectorAll('details')) each.open = true;
+  const root = inner.documentElement;
+  document.title = JSON.stringify({ wide: root.scrollWidth, has: root.clientWidth });
+});
+</script>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_page_needs_no_scrolling_sideways_on_a_phone(page: str, tmp_path: Path) -> None:
+    # A window is never so narrow, a frame may be.
+    frame = f'<iframe width="375" height="800" srcdoc="{escape(page)}"></iframe>'
+    outer = f"<!doctype html><title></title><body>{frame}</body>"
+    found = probed(outer, WIDTH_PROBE, tmp_path)
+    assert 340 < found["has"] <= 375
+    assert found["wide"] == found["has"]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
