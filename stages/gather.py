@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from edgepress.data.images import ImageSet
 from edgepress.errors import UserError
 from edgepress.records.bundle import WEIGHTS, Bundle
+from edgepress.records.diagnosis import Diagnosed
 from edgepress.records.exported import Exported
 from edgepress.records.history import History
 from edgepress.records.manifest import Manifest
@@ -164,6 +165,7 @@ def _target(key: str, baseline: str) -> TargetRun:
         not_exported=_read(NotExported, exported),
         measurement=_read(Measurement, measured),
         verdicts=_read(Verdicts, judged),
+        diagnosed=_read(Diagnosed, measured),
         baseline=str(target.model_copy(update={"precision": baseline})),
     )
 

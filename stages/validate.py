@@ -11,6 +11,7 @@ from typing import Any
 from edgepress.data.images import ImageSet
 from edgepress.devices import energy, host
 from edgepress.errors import UserError
+from edgepress.records.changed import Changed
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Measurement
 from edgepress.records.not_exported import NotExported
@@ -18,7 +19,9 @@ from edgepress.records.quantized import REFERENCE, Quantized
 from edgepress.records.record import sha256_folder
 from edgepress.records.reference import Reference
 from edgepress.records.target import Target
+from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Task
+from edgepress.validation.diagnosis import Told, tell
 from edgepress.validation.latency import Plan
 from edgepress.validation.measure import Truth, measure
 from edgepress.validation.subject import Subject
@@ -27,7 +30,7 @@ from stages.places import EXPORTED, MANIFEST, MEASURED, QUANTIZED
 from stages.progress import lines
 from stages.stage import Stage, main
 
-USES = {"task": "tasks:labels tasks:answers"}
+USES = {"task": "tasks:labels tasks:answers tasks:diagnosis"}
 PROCESSOR = "machine"
 MODULES = ("edgepress.runtimes.{runtime}", "edgepress.validation.probe")
 BATCH = 64
@@ -38,23 +41,31 @@ def work(stage: Stage) -> None:
     target = Target.parse(str(stage.key))
     baseline = target.model_copy(update={"precision": str(stage.raw("baseline"))})
     folder = EXPORTED / str(target)
+    told: Told | None = None
     if (folder / NotExported.file_name).exists():
         found = _absent(target, NotExported.read(folder), folder)
     else:
-        found = _measure(stage, Subject.read(folder), baseline)
+        found, told = _measure(stage, Subject.read(folder), baseline)
     with stage.output(MEASURED / str(target)) as out:
         found.write(out)
+        if told is not None:
+            told.diagnosed.write(out)
+            Changed.create(out, told.changed)
     stage.metrics(**_numbers(found))
 
 
-def _measure(stage: Stage, subject: Subject, baseline: Target) -> Measurement:
+def _measure(stage: Stage, subject: Subject, baseline: Target) -> tuple[Measurement, Told | None]:
+    """Measure an export; None where it gave no answers that could tell more."""
     target = subject.exported.target
     rival = None
     if baseline != target and (EXPORTED / str(baseline) / Exported.file_name).exists():
         rival = Subject.read(EXPORTED / str(baseline))
     with lines(stage.title) as progress:
         plan = Plan(stage.section(Timing, "validate"), stage.seed, progress)
-        return measure(subject, rival, _truth(subject), plan)
+        truth = _truth(subject)
+        answered: list[Arrays] = []
+        found = measure(subject, rival, truth, plan, answered.append)
+    return found, tell(truth.task, answered[0], truth.reference) if answered else None
 
 
 def _absent(target: Target, record: NotExported, folder: Path) -> Measurement:

@@ -9,10 +9,15 @@ from huggingface_hub import ModelCardData
 from huggingface_hub.repocard_data import EvalResult
 from markupsafe import Markup, escape
 
+from edgepress.report.diagnoses import confused, figures
 from edgepress.report.gates import obstacles
+from edgepress.report.limits import limits
 from edgepress.report.page import environment
+from edgepress.report.per_class import table
 from edgepress.report.run import Run, TargetRun
 
+MOST = 10
+"""Classes and confusions named, the worst."""
 _MARKDOWN = str.maketrans({mark: f"&#{ord(mark)};" for mark in "|`*_[]#\\"})
 
 
@@ -20,8 +25,17 @@ def card(run: Run, target: TargetRun) -> str:
     """Return the target's card: a YAML header as model hubs read it, then Markdown."""
     made = environment()
     made.filters["plain"] = _plain
+    told = None if target.diagnosed is None else target.diagnosed.ours
+    confusion = None if told is None else told.confusion
     text = made.get_template("card.md.j2").render(
-        run=run, target=target, obstacles=obstacles([target]), entry=_entry(target)
+        run=run,
+        target=target,
+        obstacles=obstacles([target]),
+        entry=_entry(target),
+        figures=figures(target),
+        classes=table(target, MOST),
+        confusions=[] if confusion is None else confused(confusion.pairs[:MOST], confusion.unit),
+        limits=limits(target),
     )
     return f"---\n{_header(run, target)}\n---\n\n{text.strip()}\n"
 

@@ -4,46 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from edgepress.report.axes import Scale, label, ticks
+from edgepress.report.axes import ticks
+from edgepress.report.lines import Axis, Chart, Dot, Frame, Line
 from edgepress.report.run import Model
 
-WIDTH, HEIGHT = 460, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 34
-
-
-@dataclass(frozen=True)
-class Line:
-    """One polyline: its name, its colour slot (0, 1, 2 ...) and its points in pixels."""
-
-    name: str
-    slot: int
-    points: tuple[tuple[float, float], ...]
-    last: str
-    """The last value, written out."""
-
-    @property
-    def path(self) -> str:
-        """The points as an SVG polyline takes them."""
-        return " ".join(f"{x},{y}" for x, y in self.points)
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A line chart ready to draw: geometry in pixels of a WIDTH x HEIGHT box."""
-
-    title: str
-    x_title: str
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
-    lines: tuple[Line, ...]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = _LEFT
-    right: int = WIDTH - _RIGHT
-    top: int = _TOP
-    bottom: int = HEIGHT - _BOTTOM
+_DOT = 3
 
 
 def learning_curves(models: Sequence[Model]) -> list[Chart]:
@@ -70,22 +36,18 @@ def _chart(title: str, models: Sequence[Model], key: str, factor: float) -> Char
     values = [point for _, _, points in series for point in points]
     if not values:
         return None
-    xs = ticks(min(x for x, _ in values), max(x for x, _ in values))
-    ys = ticks(min(y for _, y in values), max(y for _, y in values))
-    across = Scale(xs[0], xs[-1], _LEFT, WIDTH - _RIGHT)
-    up = Scale(ys[0], ys[-1], HEIGHT - _BOTTOM, _TOP)
-    lines = tuple(
-        Line(name, slot, tuple((across(x), up(y)) for x, y in points), f"{points[-1][1]:.3g}")
-        for name, slot, points in series
-        if points
+    frame = Frame(
+        Axis("epoch", ticks(min(x for x, _ in values), max(x for x, _ in values))),
+        Axis("", ticks(min(y for _, y in values), max(y for _, y in values))),
     )
-    return Chart(
-        title=title,
-        x_title="epoch",
-        x_ticks=tuple((across(x), label(x)) for x in xs),
-        y_ticks=tuple((up(y), label(y)) for y in ys),
-        lines=lines,
-    )
+    lines = []
+    for name, slot, points in series:
+        if points:
+            at = tuple(frame.at(point) for point in points)
+            dot = Dot(*at[-1], _DOT)
+            lines.append(Line(name, slot, at, f"{points[-1][1]:.3g}", (dot,)))
+    last = ", ".join(f"{line.name} {line.last}" for line in lines)
+    return frame.chart(title, f"{title} per epoch; last values: {last}", lines)
 
 
 def _points(

@@ -12,6 +12,7 @@ from edgepress.report.chain import links
 from edgepress.report.concepts import scatters
 from edgepress.report.conditions import settings
 from edgepress.report.curves import learning_curves
+from edgepress.report.diagnoses import float_network, judged
 from edgepress.report.gates import table
 from edgepress.report.layout import lay_out
 from edgepress.report.run import Run
@@ -29,6 +30,8 @@ def render(run: Run) -> str:
             graph=lay_out(run.stages),
             curves=learning_curves(run.models),
             links=links(run),
+            floats=float_network(run),
+            judged=judged(run),
             scatters=scatters(run.curation),
             gates=table(run.targets),
             tradeoff={"axes": axes(run.targets), "points": points(run.targets)},

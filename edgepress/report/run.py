@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgepress.records.bundle import Bundle
+from edgepress.records.diagnosis import Diagnosed
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Measurement, Score
 from edgepress.records.not_exported import NotExported
@@ -122,6 +123,22 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """One test item: the picture, with its truth and answers over it or in words."""
+
+    id: str
+    why: str
+    """What makes it worth a look, for example the least agreement."""
+    pictures: tuple[tuple[str, str, bytes | None], ...]
+    """What it shows, its caption, and PNG bytes; None where the words alone differ."""
+
+    @property
+    def in_words(self) -> bool:
+        """Whether one picture stands beside words alone."""
+        return not any(data for _, _, data in self.pictures[1:])
+
+
+@dataclass(frozen=True)
 class TargetRun:
     """One target with whatever records it has."""
 
@@ -132,6 +149,9 @@ class TargetRun:
     verdicts: Verdicts | None = None
     baseline: str | None = None
     """Key of the target it is compared with."""
+    diagnosed: Diagnosed | None = None
+    changed: tuple[Shown, ...] = ()
+    """Test items whose answers are farthest from the float network's."""
 
     @property
     def key(self) -> str:
@@ -154,17 +174,6 @@ class TargetRun:
     def score(self) -> Score | None:
         """The gated score on the test split, taken from this target's own answers."""
         return None if self.measurement is None else self.measurement.score
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One test item: the picture, its truth over it and the float network's answer over it."""
-
-    id: str
-    why: str
-    """What makes it worth a look, for example the least agreement."""
-    pictures: tuple[tuple[str, str, bytes], ...]
-    """What it shows, its caption, and PNG bytes of each."""
 
 
 @dataclass(frozen=True)

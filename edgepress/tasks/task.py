@@ -2,12 +2,14 @@
 
 `labels.py` says what a label is (pyarrow and Pillow), `answers.py` what an answer is and how good
 (NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
-shown. Each is imported when it is first asked for and not before.
+shown. A fifth, `diagnosis.py`, says where answers are right and wrong; a task may do without. Each
+is imported when it is first asked for and not before.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +21,7 @@ import numpy.typing as npt
 from edgepress.data.labels import LabelRules
 from edgepress.methods import resolve
 from edgepress.params import Config
+from edgepress.records.diagnosis import Diagnosis
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
@@ -172,6 +175,14 @@ class Task:
     def pictures(self) -> PictureRules:
         """The task's pictures."""
         return cast(PictureRules, self._file("pictures"))
+
+    def diagnosis(self, answers: Arrays, truth: Arrays) -> Diagnosis:
+        """Return what the task tells of answers; nothing where it has no `diagnosis.py`."""
+        name = f"edgepress.tasks.{self.name}.diagnosis"
+        if importlib.util.find_spec(name) is None:
+            return Diagnosis()
+        tell = importlib.import_module(name).diagnosis
+        return cast(Diagnosis, tell(answers, truth, self.classes, params=self.params))
 
     def _file(self, name: str) -> Any:
         module = importlib.import_module(f"edgepress.tasks.{self.name}.{name}")

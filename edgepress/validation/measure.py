@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
@@ -38,11 +38,18 @@ class Truth:
     spec: InputSpec
 
 
-def measure(subject: Subject, baseline: Subject | None, truth: Truth, plan: Plan) -> Measurement:
+def measure(
+    subject: Subject,
+    baseline: Subject | None,
+    truth: Truth,
+    plan: Plan,
+    answered: Callable[[Arrays], None] = lambda answers: None,
+) -> Measurement:
     """Measure an export against the truth, and its speed against the baseline.
 
     `baseline` is what it has to beat, None for the baseline itself. What this host cannot show, or
-    a broken export, is a reason in `not_run`, not an error.
+    a broken export, is a reason in `not_run`, not an error. `answered` is told the decoded answers
+    to all items, once there are any.
     """
     throttled = host.throttle_events()
     parts = _Parts()
@@ -53,6 +60,8 @@ def measure(subject: Subject, baseline: Subject | None, truth: Truth, plan: Plan
         _examine(parts, subject, baseline, truth, plan)
     except _BrokenError as broken:
         parts.refuse(str(broken), "integrity", *_PARTS)
+    if parts.answers is not None:
+        answered(parts.answers)
     after = host.throttle_events()
     return Measurement(
         target=subject.exported.target,
@@ -84,6 +93,7 @@ class _Parts:
     latency: Latency | None = None
     peak_memory_mb: float | None = None
     energy: Energy = energy.unavailable("no inference was timed on this machine")
+    answers: Arrays | None = None
     not_run: dict[str, str] = field(default_factory=dict)
 
     def refuse(self, reason: str, *names: str) -> None:
@@ -160,6 +170,7 @@ def _answer(parts: _Parts, session: Session, truth: Truth, plan: Plan) -> Tensor
     ours, raw = collected.whole()
     if first is None:
         raise ValueError("no items")
+    parts.answers = ours
     agreement = task.answers.agreement(ours, reference.answers)
     parts.parity = parity(raw, reference.raw, agreement, collected.spoilt)
     confidence = plan.timing.confidence

@@ -51,4 +51,7 @@ def test_target_is_judged_by_the_new_scores_when_measured(grading: Project) -> N
 
 
 def test_report_speaks_of_the_new_score_when_written(grading: Project) -> None:
-    assert "Within one" in (grading.folder / "reports" / "index.html").read_text()
+    page = (grading.folder / "reports" / "index.html").read_text()
+    assert "Within one" in page
+    assert "Each target" in page
+    assert "The float network" not in page  # the task has no diagnosis

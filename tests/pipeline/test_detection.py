@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from edgepress.records.changed import Changed
 from edgepress.records.measurement import Measurement
 from edgepress.records.verdict import Verdicts
 from tests.pipeline.project import ONNX_TARGETS, Project, copy_scenes
@@ -56,3 +57,16 @@ def test_report_speaks_of_boxes_when_written(scenes: Project) -> None:
     page = (scenes.folder / "reports" / "index.html").read_text()
     assert "Mean AP" in page
     assert "top-1" not in page
+    for words in ("Precision and recall at an overlap of 0.5", "answered as background"):
+        assert words in page
+        assert page.count(words) > 1  # of the float network and of an export
+
+
+def test_card_names_classes_and_confusions_when_written(scenes: Project) -> None:
+    card = (scenes.folder / "reports" / "cards" / f"{ONNX_TARGETS[1]}.md").read_text()
+    assert "| class | in test, objects | AP | AP 50 | Right | Missed | False |" in card
+    assert "answered as background: " in card
+    changed = Changed.open(scenes.folder / "targets" / "measured" / ONNX_TARGETS[1])
+    page = (scenes.folder / "reports" / "index.html").read_text()
+    assert changed.ids
+    assert all(name in page for name in changed.ids)

@@ -21,6 +21,8 @@ from edgepress.data.ingestion import Rules
 from edgepress.devices import host
 from edgepress.methods import resolve
 from edgepress.params import validate
+from edgepress.records.changed import Changed
+from edgepress.records.diagnosis import Diagnosed
 from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Measurement
@@ -184,6 +186,11 @@ def test_records_and_metrics_are_written_when_an_export_is_healthy(place: Path) 
     assert measured.score.value.low <= alone.low
     assert measured.score.value.high >= alone.high
     assert measured.score.value != alone
+    told = Diagnosed.read(place / "targets/measured" / KEY)
+    assert told.ours.per_class is not None
+    assert sum(row.items for row in told.ours.per_class.rows) == measured.score.items
+    assert told.ours.confusion == told.floats.confusion  # the very same network
+    assert Changed.open(place / "targets/measured" / KEY).ids == ()
     metrics = json.loads((place / f"metrics/validate-{KEY}.json").read_text())
     assert metrics["score"] == pytest.approx(measured.score.value.value, abs=1e-6)
     assert all(isinstance(v, int | float | dict) for v in metrics.values())

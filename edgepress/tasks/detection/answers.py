@@ -83,8 +83,8 @@ class Answers:
 
         And how far the confidences of sure boxes are from how often they hit.
         """
-        mine = match(ours, truth, len(self.classes), _near)
-        theirs = None if floats is None else match(floats, truth, len(self.classes), _near)
+        mine = match(ours, truth, len(self.classes), box_overlap)
+        theirs = None if floats is None else match(floats, truth, len(self.classes), box_overlap)
         items = len(truth["category"])
         whole = np.ones((1, items))
         weights = intervals.resamples(items, groups=groups)
@@ -109,7 +109,7 @@ class Answers:
 
     def first_score(self, ours: Arrays, truth: Arrays) -> float:
         """Return mean AP."""
-        mine = match(ours, truth, len(self.classes), _near)
+        mine = match(ours, truth, len(self.classes), box_overlap)
         return float(mean(mine.precision(np.ones((1, mine.images)))))
 
     def agreement(self, ours: Arrays, floats: Arrays) -> npt.NDArray[np.float64]:
@@ -203,7 +203,8 @@ def _held(sure: Arrays, other: Arrays) -> tuple[float, int]:
     return total, len(near)
 
 
-def _near(ours: Arrays, truth: Arrays) -> npt.NDArray[np.float64]:
+def box_overlap(ours: Arrays, truth: Arrays) -> npt.NDArray[np.float64]:
+    """Return how far K answers overlap M objects of one image, [K, M], crowds by COCO's rule."""
     mine, real = ours["boxes"].astype(np.float64), truth["boxes"].astype(np.float64)
     return boxes.with_crowds(mine, real, truth["crowd"])
 

@@ -26,7 +26,7 @@ class Pictures:
         height, width = image.shape[:2]
         canvas = Image.fromarray(rgb(image))
         pen = ImageDraw.Draw(canvas)
-        thick = max(1, min(height, width) // 128)
+        thick = max(1, round(min(height, width) / 80))
         sizes = np.tile([width / spec.width, height / spec.height], 2)
         for place in self._shown(answer):
             box = answer["boxes"][0, place] * sizes

@@ -177,7 +177,7 @@ class Answers:
         self, answers: Arrays, truth: Arrays, weights: Floats, confidence: float
     ) -> list[Score]:
         labelled = (truth["visible"] > 0).astype(np.float64)
-        share = _distances(answers, truth) / truth["size"]
+        share = shares(answers, truth)
         hits = (share <= self.params.tolerance) * labelled
         values, drawn = _mean(hits, labelled), _mean(hits, labelled, weights)
         found = []
@@ -192,6 +192,11 @@ class Answers:
 def answers(classes: tuple[str, ...], *, params: Params) -> Answers:
     """Return the rules of answers."""
     return Answers(classes, params)
+
+
+def shares(answers: Arrays, truth: Arrays) -> Floats:
+    """Return how far each point is from its truth, [N, K], over the longer side of its box."""
+    return np.asarray(_distances(answers, truth) / truth["size"])
 
 
 def _distances(answers: Arrays, truth: Arrays) -> Floats:

@@ -24,14 +24,18 @@ class Pictures:
         return rgb(image)
 
     def caption(self, answer: Arrays) -> str:
-        """Return the classes that are given, the surest first; a truth's in their own order."""
+        """Return the classes that are given, the surest first and how sure; a truth's in order."""
         present = answer["present"][0]
         if (present == NO_ANSWER).any():
             return "no answer"
         given = np.flatnonzero(present)
-        if "scores" in answer:
-            given = given[np.argsort(-answer["scores"][0, given], kind="stable")]
-        return ", ".join(self.classes[index] for index in given) or "none"
+        if "scores" not in answer:
+            return ", ".join(self.classes[index] for index in given) or "none"
+        scores = answer["scores"][0]
+        given = given[np.argsort(-scores[given], kind="stable")]
+        named = [f"{self.classes[index]} {scores[index]:.0%}" for index in given]
+        best = int(scores.argmax())
+        return ", ".join(named) or f"none, likeliest {self.classes[best]} {scores[best]:.0%}"
 
 
 def pictures(classes: tuple[str, ...], *, params: Params) -> Pictures:  # noqa: ARG001

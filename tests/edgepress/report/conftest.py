@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from edgepress.records.bundle import Bundle
+from edgepress.records.diagnosis import Chart, Curve, Diagnosed, Diagnosis
 from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import (
@@ -36,9 +37,11 @@ from edgepress.report.run import (
     Model,
     Provenance,
     Run,
+    Shown,
     StageRun,
     TargetRun,
 )
+from tests.classified import open_task
 
 CLASSES = tuple(str(digit) for digit in range(10))
 INPUT = InputSpec(height=16, width=16, channels=1, mean=(0.3,), std=(0.35,))
@@ -150,7 +153,38 @@ def measured(key: str) -> TargetRun:
         measurement=measurement,
         verdicts=verdicts(target, drop, p50, speedup),
         baseline=baseline,
+        diagnosed=Diagnosed(ours=diagnosis(0 if key == baseline else 6), floats=diagnosis(0)),
+        changed=() if key == baseline else (shown("digits/0004"),),
     )
+
+
+def diagnosis(wrong: int) -> Diagnosis:
+    """Real answers to 450 digits, of which 10 and so many more are wrong; and a made curve."""
+    real = np.arange(450) % 10
+    label = real.copy()
+    label[: 10 + wrong] = (real[: 10 + wrong] + 1) % 10
+    answers = {"label": label, "confidence": np.linspace(0.4, 0.99, 450).astype(np.float32)}
+    found = open_task(CLASSES).diagnosis(answers, {"label": real})
+    curves = tuple(
+        Curve(name=name, x=(0.0, 0.5, 1.0), y=(1.0, y, 0.2), value=y, mark=(0.5, y))
+        for name, y in (("3", 0.9), ("4", 0.7 - 0.01 * wrong))
+    )
+    chart = Chart(
+        title="Precision and recall",
+        x_title="recall",
+        y_title="precision",
+        value_title="ap",
+        curves=curves,
+        note="A mark is at the threshold.",
+    )
+    return found.model_copy(update={"charts": (chart, *found.charts)})
+
+
+def shown(name: str) -> Shown:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(file, "PNG")
+    words = (("label", "4", None), ("float", "4 91%", None), ("int8", "5 51%", None))
+    return Shown(name, "agreement 0", (("picture", "", file.getvalue()), *words))
 
 
 def verdicts(target: Target, drop: float, p50: float, speedup: float) -> Verdicts:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from huggingface_hub import ModelCard
 
+from edgepress.records.diagnosis import Diagnosed
 from edgepress.report.cards import card
 from edgepress.report.run import Run, TargetRun
 
@@ -31,6 +32,7 @@ def test_card_has_every_section_when_the_run_is_whole(finished: Run) -> None:
         "Lineage",
         "Compression recipe",
         "Hardware",
+        "Right and wrong",
         "Gates",
         "Limits",
     ):
@@ -38,6 +40,52 @@ def test_card_has_every_section_when_the_run_is_whole(finished: Run) -> None:
     assert "| latency p50 | 0.17 ms | 0.167 to 0.173 |" in text
     assert "sha256 " + "c" * 64 in text
     assert "Verdict: pass." in text
+
+
+def test_card_says_what_is_right_and_wrong_when_it_was_told(finished: Run) -> None:
+    text = card(finished, target(finished, "x86_64-openvino-int8"))
+    assert "\n- calibration error: 26.94 %, -1.33 points against the float network\n" in text
+    assert "\n| class | in test, images | Recall | Precision | Right | Missed | False |\n" in text
+    assert "\n| 5 | 45 | 95.56 %, float 97.78 % | 95.56 %, float 97.78 % | 43, float 44 |" in text
+    assert "\n- 5 answered as 6: 2 of 45 images (4.44 %)\n" in text
+
+
+def test_limits_name_what_was_hardly_tested(finished: Run) -> None:
+    chosen = target(finished, "x86_64-openvino-int8")
+    assert chosen.diagnosed is not None
+    told = chosen.diagnosed.ours.per_class
+    assert told is not None
+    rare = told.rows[3].model_copy(update={"items": 34})
+    gone = told.rows[4].model_copy(update={"items": 0})
+    classes = told.model_copy(update={"rows": (*told.rows[:3], rare, gone, *told.rows[6:])})
+    ours = chosen.diagnosed.ours.model_copy(update={"per_class": classes})
+    diagnosed = chosen.diagnosed.model_copy(update={"ours": ours})
+    text = card(finished, replace(chosen, diagnosed=diagnosed))
+    assert "\n- Not in the test split, so not proven: 4, 5.\n" in text
+    assert "\n- Fewer than 35 images in the test split, too few to prove that 90 % are" in text
+    assert "right: 3 (34).\n" in text
+    assert "on another processor they may differ.\n" in text
+    whole = card(finished, chosen)
+    assert "Not in the test split" not in whole
+    assert "Fewer than" not in whole
+
+
+def test_only_the_worst_classes_stand_in_a_card_when_there_are_many(finished: Run) -> None:
+    chosen = target(finished, "x86_64-openvino-int8")
+    assert chosen.diagnosed is not None
+    told = chosen.diagnosed.ours.per_class
+    assert told is not None
+    rows = tuple(
+        told.rows[0].model_copy(update={"name": f"c{place}", "values": (place / 30, 1, 1, 1, 1)})
+        for place in range(30)
+    )
+    ours = chosen.diagnosed.ours.model_copy(
+        update={"per_class": told.model_copy(update={"rows": rows})}
+    )
+    text = card(finished, replace(chosen, diagnosed=Diagnosed(ours=ours, floats=ours)))
+    assert "\nThe 10 of 30 with the lowest Recall.\n" in text
+    assert "\n| c9 | 45 | 30.00 % |" in text
+    assert "| c10 |" not in text
 
 
 def test_card_promises_nothing_when_the_target_was_not_run(finished: Run) -> None:
@@ -70,7 +118,12 @@ def test_tables_keep_their_columns_when_names_are_hostile(finished: Run) -> None
 def test_card_is_whole_when_only_the_target_is_known(empty: Run, finished: Run) -> None:
     bare = TargetRun(finished.targets[0].target)
     text = card(empty, bare)
-    for sentence in ("No export was found", "Nothing was measured.", "No gate was asked."):
+    for sentence in (
+        "No export was found",
+        "Nothing was measured.",
+        "No gate was asked.",
+        "Nothing is known of single",
+    ):
         assert sentence in text
 
 

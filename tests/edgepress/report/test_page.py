@@ -8,14 +8,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgepress.records.diagnosis import Diagnosed, Diagnosis, Pair
 from edgepress.report.page import render
-from edgepress.report.run import ClassCount, ConceptRun, Curation, Example, Run
+from edgepress.report.run import ClassCount, ConceptRun, Curation, Example, Run, TargetRun
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
 
@@ -97,6 +99,29 @@ def test_chart_data_hold_measured_targets_only_when_some_were_not_run(page: str)
     assert len(json.loads(found[1])["points"]) == 8
 
 
+def hostile(target: TargetRun) -> Diagnosed:
+    """A diagnosis whose classes have a name that would break out."""
+    assert target.diagnosed is not None
+    told = target.diagnosed.floats
+    chart, confusion, classes = told.charts[0], told.confusion, told.per_class
+    assert confusion is not None
+    assert classes is not None
+    curve = chart.curves[0].model_copy(update={"name": HOSTILE})
+    counted = ((HOSTILE,), (HOSTILE,), ((1,),))
+    pairs = (Pair(truth=HOSTILE, answer=HOSTILE, count=1, of=1),)
+    names = dict(zip(("truths", "answers", "counts"), counted, strict=True))
+    row = classes.rows[0].model_copy(update={"name": HOSTILE})
+    bad = told.model_copy(
+        update={
+            "charts": (chart.model_copy(update={"title": HOSTILE, "curves": (curve,)}),),
+            "confusion": confusion.model_copy(update={**names, "pairs": pairs, "unit": HOSTILE}),
+            "per_class": classes.model_copy(update={"rows": (row,), "unit": HOSTILE}),
+            "notes": (HOSTILE,),
+        }
+    )
+    return Diagnosed(ours=bad, floats=bad)
+
+
 def test_names_stay_text_when_they_are_hostile(finished: Run) -> None:
     example = Example(HOSTILE, HOSTILE, 0.1)
     curation = Curation(
@@ -117,7 +142,10 @@ def test_names_stay_text_when_they_are_hostile(finished: Run) -> None:
         finished,
         provenance=replace(finished.provenance, project=HOSTILE, machine=HOSTILE),
         curation=curation,
-        targets=(replace(target, verdicts=verdicts), *finished.targets[1:]),
+        targets=(
+            replace(target, verdicts=verdicts, diagnosed=hostile(target)),
+            *finished.targets[1:],
+        ),
         thumbnails={HOSTILE: b"png"},
         absent=(HOSTILE,),
     )
@@ -128,6 +156,43 @@ def test_names_stay_text_when_they_are_hostile(finished: Run) -> None:
         [tag for tag, _ in before.tags if tag == "script"]
     )
     assert Reader(page).text.count(HOSTILE) >= 6
+
+
+def test_page_shows_what_was_right_and_wrong_when_it_was_told(page: str) -> None:
+    text = " ".join(Reader(page).text.split())
+    tags = Reader(page).tags
+    assert [attrs.get("open", "no") for tag, attrs in tags if tag == "details"][:3] == [
+        "no",  # the float network's answers, changed in nothing
+        None,
+        "no",
+    ]
+    assert text.count("5 answered as 6: 2 of 45 images (4.44 %)") == 4  # of the INT8 exports
+    assert text.count("5 answered as 6: 1 of 45 images (2.22 %)") == 1  # of the float network
+    assert "95.56 %float 97.78 %" in text
+    assert text.count("3 AP 90.00 %") == 2 * 5  # a title and a legend
+    assert text.count("Charts and counts are those of the float network.") == 4
+    assert "4 91%" in text
+    assert "int8: 5 51%" in text
+    assert "Calibration error" in text
+
+
+def test_page_needs_no_diagnosis_when_the_task_has_none(finished: Run) -> None:
+    score = finished.targets[0].measurement.scores[0]  # type: ignore[union-attr]
+    of = score.model_copy(update={"name": "within_one", "of": "ripe", "items": 7})
+    bare = [
+        replace(
+            target,
+            diagnosed=None if place else Diagnosed(ours=Diagnosis(), floats=Diagnosis()),
+            changed=(),
+            measurement=target.measurement.model_copy(update={"scores": (score, of)}),
+        )
+        for place, target in enumerate(finished.targets[:2])
+        if target.measurement is not None
+    ]
+    page = render(replace(finished, targets=tuple(bare)))
+    text = " ".join(Reader(page).text.split())
+    assert "The float network" not in text
+    assert text.count("ripe797.78 %96.4 to 98.9") == 2
 
 
 def test_page_says_what_is_absent_when_nothing_has_run(empty: Run) -> None:
@@ -228,6 +293,28 @@ def probed(page: str, probe: str, folder: Path) -> dict[str, Any]:
     assert title is not None
     loaded: dict[str, Any] = json.loads(title[1].replace("&quot;", '"').replace("&amp;", "&"))
     return loaded
+
+
+WIDTH_PROBE = """
+<script>
+addEventListener('load', () => {
+  const inner = document.querySelector('iframe').contentDocument;
+  for (const each of inner.querySelectorAll('details')) each.open = true;
+  const root = inner.documentElement;
+  document.title = JSON.stringify({ wide: root.scrollWidth, has: root.clientWidth });
+});
+</script>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_page_needs_no_scrolling_sideways_on_a_phone(page: str, tmp_path: Path) -> None:
+    # A window is never so narrow, a frame may be.
+    frame = f'<iframe width="375" height="800" srcdoc="{escape(page)}"></iframe>'
+    outer = f"<!doctype html><title></title><body>{frame}</body>"
+    found = probed(outer, WIDTH_PROBE, tmp_path)
+    assert 340 < found["has"] <= 375
+    assert found["wide"] == found["has"]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")

@@ -120,8 +120,8 @@ def listing(arrays: Arrays, scale: np.ndarray) -> list[dict]:
     return found
 
 
-def reference(ours: Arrays, truth: Arrays, limit: int = 100) -> dict[str, np.ndarray]:
-    """Size -> average precision [10, classes] by pycocotools, NaN where it has none."""
+def evaluated(ours: Arrays, truth: Arrays, limit: int = 100) -> COCOeval:
+    """Let pycocotools hold answers against the truth."""
     scale = truth["scale"].astype(np.float64)
     sides = []
     with contextlib.redirect_stdout(io.StringIO()):
@@ -138,6 +138,12 @@ def reference(ours: Arrays, truth: Arrays, limit: int = 100) -> dict[str, np.nda
         judge.params.maxDets = [limit]
         judge.evaluate()
         judge.accumulate()
+    return judge
+
+
+def reference(ours: Arrays, truth: Arrays, limit: int = 100) -> dict[str, np.ndarray]:
+    """Size -> average precision [10, classes] by pycocotools, NaN where it has none."""
+    judge = evaluated(ours, truth, limit)
     precision = judge.eval["precision"][..., 0]  # [overlaps, recalls, classes, sizes]
     told = np.where((precision < 0).all(axis=1), np.nan, precision.mean(axis=1))
     return {name: told[..., at] for at, name in enumerate(judge.params.areaRngLbl)}

@@ -395,8 +395,8 @@ def test_divergence_is_torchs_of_bernoullis_and_nothing_for_equals() -> None:
 
 def test_caption_names_the_surest_first_and_none_where_nothing_is_given() -> None:
     pictures = TASK.pictures
-    assert pictures.caption(decoded([[1.0, -2.0, 3.0]])) == "emu, cat"
-    assert pictures.caption(decoded([[-1.0, -2.0, -3.0]])) == "none"
+    assert pictures.caption(decoded([[1.0, -2.0, 3.0]])) == "emu 95%, cat 73%"
+    assert pictures.caption(decoded([[-1.0, -2.0, -3.0]])) == "none, likeliest cat 27%"
     assert pictures.caption({"present": np.array([[1, 0, 1]], np.uint8)}) == "cat, emu"
     grey = np.full((8, 8, 1), 7, np.uint8)
     shown = pictures.draw(grey, decoded([[1.0, -2.0, 3.0]]), SPEC)
