@@ -123,6 +123,7 @@ def test_report_speaks_of_points_when_written(digits: Project) -> None:
     assert "4 of 4 points, surest" in page
     assert "label: 4 of 4 points" in page
     assert "pck" in page.lower()
+    assert "Points within a tolerance" in page
     assert "top-1" not in page
 
 

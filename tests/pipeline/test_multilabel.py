@@ -154,6 +154,7 @@ def test_registry_promotes_only_what_passed_when_registered(shapes: Project) -> 
 def test_report_speaks_of_the_scores_when_written(shapes: Project) -> None:
     page = (shapes.folder / "reports" / "index.html").read_text()
     assert "Mean ap" in page or "Mean AP" in page
+    assert "Precision and recall" in page
     assert "top-1" not in page
     assert all(key in page for key in ONNX_TARGETS)
 

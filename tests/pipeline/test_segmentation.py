@@ -59,6 +59,7 @@ def test_registry_promotes_only_what_passed_when_registered(discs: Project) -> N
 def test_report_speaks_of_masks_when_written(discs: Project) -> None:
     page = (discs.folder / "reports" / "index.html").read_text()
     assert "mean IoU" in page
+    assert "disc answered as background: " in page
     assert "top-1" not in page
     assert all(key in page for key in ONNX_TARGETS)
 
