@@ -83,6 +83,22 @@ def one_scale(model: ModelProto) -> ModelProto:
     return after(model, nodes, **held)
 
 
+def joined_in_the_file(model: ModelProto, steps: dict[str, float]) -> ModelProto:
+    """Give a finished export's outputs of each stride one scale of 8 bits, chosen for both."""
+    nodes, held = [], {"sizes": np.array([4, len(CLASSES)]), "zero": np.int8(0)}
+    for stride in STRIDES:
+        names = [f"boxes_{stride}", f"scores_{stride}"]
+        parts = [f"{part}_{stride}" for part in ("joint", "integers", "real", "step")]
+        held[parts[3]] = np.float32(max(steps[name] for name in names) / 127)
+        nodes += [
+            node("Concat", [f"{name}_plain" for name in names], parts[:1], axis=1),
+            node("QuantizeLinear", [parts[0], parts[3], "zero"], parts[1:2]),
+            node("DequantizeLinear", [parts[1], parts[3], "zero"], parts[2:3]),
+            node("Split", [parts[2], "sizes"], names, axis=1),
+        ]
+    return after(model, nodes, **held)
+
+
 def one_scale_in_pixels(model: ModelProto) -> ModelProto:
     """Join distances in pixels and logits, as graphs do whose boxes are decoded inside of them.
 

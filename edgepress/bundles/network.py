@@ -29,6 +29,12 @@ class Network(nn.Module):
         """Map images [N, C, H, W] to the head's outputs."""
         return self.head(self.backbone(images))  # type: ignore[no-any-return]
 
+    @property
+    def float_layers(self) -> tuple[str, ...]:
+        """Names of the layers that the head wants left in float at INT8; most heads name none."""
+        own: tuple[str, ...] = getattr(self.head, "float_layers", ())
+        return tuple(f"head.{name}" for name in own)
+
 
 @dataclass(frozen=True)
 class Blueprint:

@@ -23,6 +23,7 @@ from edgepress.export.export_job import (
     ports,
     versions,
 )
+from edgepress.export.float_layers import float_paths, note, refuse_missing, with_followers
 from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
@@ -152,7 +153,10 @@ def _quantize(job: ExportJob) -> torch.nn.Module:
         "activation_dtype": "quint8",
         "activation_observer": "min_max",
     }
-    config = LinearQuantizerConfig.from_dict({"global_config": settings})
+    layers = dict.fromkeys(float_paths(job).values())
+    config = LinearQuantizerConfig.from_dict(
+        {"global_config": settings, "module_name_configs": layers}
+    )
     try:
         quantizer = LinearQuantizer(_folded(job.model), config)
         prepared = quantizer.prepare(example_inputs=job.zeros())
@@ -160,6 +164,7 @@ def _quantize(job: ExportJob) -> torch.nn.Module:
         raise NotExportedError(
             f"torch.fx cannot follow this network, which int8 for Core ML needs ({error})"
         ) from None
+    _leave_float(job, prepared)
     prepared.eval()
     prepared.apply(torch.ao.quantization.disable_fake_quant)
     with torch.no_grad():
@@ -167,6 +172,19 @@ def _quantize(job: ExportJob) -> torch.nn.Module:
             prepared(torch.from_numpy(batch))
     quantized: torch.nn.Module = quantizer.finalize()
     return quantized
+
+
+def _leave_float(job: ExportJob, prepared: torch.fx.GraphModule) -> None:
+    """Take the fake quantization out of what follows the float layers."""
+    graph, layers = prepared.graph, float_paths(job)
+    first = [node for node in graph.nodes if node.target in layers.values()]
+    found = {node.target for node in first}
+    refuse_missing(_HOLDS, layers, {name for name, path in layers.items() if path in found})
+    for node in with_followers(first, lambda node: node.users):
+        if node.op == "call_module" and "activation_post_process" in str(node.target):
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    prepared.recompile()
 
 
 def _folded(model: torch.nn.Module) -> torch.nn.Module:
@@ -219,6 +237,7 @@ def _notes(job: ExportJob) -> tuple[str, ...]:
         return (
             "weights int8, activations 8 bit symmetric, everything else float16",
             "input and output are float32: Core ML quantizes inside",
+            *note(job),
         )
     return (
         "float32 throughout: runs on CPU and GPU, since the Neural Engine works in float16; "

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
+from edgepress.export.float_layers import float_paths, note, refuse_missing, with_followers
 from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
@@ -21,6 +21,7 @@ from edgepress.runtimes.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
+    from torch import fx
 
 _FILE: Final = "model.pte"
 _CALIBRATION_BATCH: Final = 16
@@ -54,7 +55,7 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         inputs=ports(job.inputs, [str(i) for i in range(len(job.inputs))]),
         outputs=ports(job.outputs, [str(i) for i in range(len(job.outputs))]),
         tools=versions("torch", "executorch", "torchao"),
-        notes=(*notes, *_notes(edge.exported_program())),
+        notes=(*notes, *note(job), *_notes(edge.exported_program())),
     )
     return finish(job, written)
 
@@ -66,14 +67,12 @@ def _lower(job: ExportJob, model: torch.nn.Module) -> Any:
     from executorch.exir import to_edge_transform_and_lower
 
     if job.int8:
-        model = _quantize(model, job.calibration_images(), job.quantized.recipe.per_channel)
+        model = _quantize(job, model)
     program = torch.export.export(model, job.zeros(), strict=False)
     return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 
 
-def _quantize(
-    model: torch.nn.Module, images: CalibrationImages, per_channel: bool
-) -> torch.nn.Module:
+def _quantize(job: ExportJob, model: torch.nn.Module) -> torch.nn.Module:
     """Return the network with quantize and dequantize steps, ranges from images."""
     import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
@@ -82,16 +81,48 @@ def _quantize(
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+    images = job.calibration_images()
     sample = torch.from_numpy(np.repeat(next(iter(images)), 2, axis=0))
     items = {0: torch.export.Dim.AUTO}
     program = torch.export.export(model, (sample,), dynamic_shapes=((items,),), strict=False)
-    scheme = get_symmetric_quantization_config(is_per_channel=per_channel)
-    prepared = prepare_pt2e(program.module(), XNNPACKQuantizer().set_global(scheme))
+    scheme = get_symmetric_quantization_config(is_per_channel=job.quantized.recipe.per_channel)
+    quantizer = XNNPACKQuantizer().set_global(scheme)
+    floats = _Floats({name: f"network.{path}" for name, path in float_paths(job).items()})
+    quantizer.set_filter_function(lambda node: node not in floats.of(node.graph))
+    prepared = prepare_pt2e(program.module(), quantizer)
     with torch.no_grad():
         for batch in images.batches(_CALIBRATION_BATCH):
             prepared(torch.from_numpy(batch))
     converted: torch.nn.Module = convert_pt2e(prepared)
     return converted
+
+
+class _Floats:
+    """The steps of a torch graph that stay in float, looked for once."""
+
+    def __init__(self, layers: dict[str, str]) -> None:
+        self._layers = layers
+        self._graph: fx.Graph | None = None
+        self._steps: set[fx.Node] = set()
+
+    def of(self, graph: fx.Graph) -> set[fx.Node]:
+        """Return the steps of the layers and all that follow them."""
+        if graph is not self._graph:
+            owners = {node: self._owners(node) for node in graph.nodes}
+            held = set().union(*(names for node, names in owners.items() if _has_weight(node)))
+            refuse_missing(_HOLDS, self._layers, held)
+            first = [node for node, names in owners.items() if names]
+            self._graph, self._steps = graph, with_followers(first, lambda node: node.users)
+        return self._steps
+
+    def _owners(self, node: fx.Node) -> set[str]:
+        places = [str(path) for path, _ in node.meta.get("nn_module_stack", {}).values()]
+        return {name for name, path in self._layers.items() if path in places}
+
+
+def _has_weight(node: fx.Node) -> bool:
+    taken = (each.op for each in node.all_input_nodes)
+    return node.op == "call_function" and "get_attr" in taken
 
 
 def _notes(program: Any) -> tuple[str, ...]:

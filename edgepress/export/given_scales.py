@@ -20,6 +20,7 @@ from edgepress.errors import UserError
 from edgepress.export import batch_norms, ranges
 from edgepress.export.batch_norms import value
 from edgepress.export.export_job import ExportJob
+from edgepress.export.float_layers import float_paths, with_followers, within
 from edgepress.export.qdq_steps import (
     Affine,
     around_activation,
@@ -147,8 +148,16 @@ def _check_fit(job: ExportJob, name: str, how: TensorScale, node: fx.Node) -> No
 
 def _rest(job: ExportJob, module: fx.GraphModule, names: dict[fx.Node, str]) -> Iterator[_Tensor]:
     """Yield what follows the recipe's general words."""
-    recipe = job.quantized.recipe
+    recipe, layers = job.quantized.recipe, float_paths(job)
+    own = [
+        node
+        for node in module.graph.nodes
+        if node.target in _OUT_AXIS and within(names.get(node.args[1], ""), layers)
+    ]
+    floats = with_followers(own, lambda node: node.users)
     for node in list(module.graph.nodes):
+        if node in floats:
+            continue
         axis = _OUT_AXIS.get(node.target)
         if axis is not None and recipe.weights == "int8" and node.args[1].op == "get_attr":
             how = TensorScale(bits=8, axis=axis if recipe.per_channel else None)

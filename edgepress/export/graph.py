@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob
+from edgepress.export.float_nodes import NO_FLOATS, FloatNodes, float_nodes, name_of, still_float
 from edgepress.export.narrow_onnx import narrow
 from edgepress.export.toolchain import Toolchain
 
@@ -46,18 +47,28 @@ def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
     """Write the job's network to `path`: float32, or with Q/DQ nodes as its recipe has them."""
     import onnx
 
-    model = trace(job, opset, scheme.holds)
+    traced = trace(job, opset, scheme.holds)
+    model = traced.model
     if job.int8:
         if _attends(model):
             scheme = replace(scheme, only_weighted_inputs=True)
         per_channel = job.quantized.recipe.per_channel
-        model = quantize(model, job.calibration_images(), scheme, per_channel)
+        model = quantize(traced, job.calibration_images(), scheme, per_channel)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def trace(job: ExportJob, opset: int, holds: Toolchain) -> Any:
-    """Return the network as an onnx.ModelProto: static batch of 1, tensors by name.
+@dataclass(frozen=True)
+class Traced:
+    """A network as ONNX."""
+
+    model: Any
+    """onnx.ModelProto: static batch of 1, tensors by name."""
+    floats: FloatNodes
+
+
+def trace(job: ExportJob, opset: int, holds: Toolchain) -> Traced:
+    """Return the network as ONNX.
 
     It is float, but where the recipe speaks of single tensors: their Q/DQ nodes are in it.
     """
@@ -84,8 +95,9 @@ def trace(job: ExportJob, opset: int, holds: Toolchain) -> Any:
     proto = program.model_proto
     if job.mixed:
         narrow(proto, opset)
+    floats = float_nodes(job, proto, holds) if job.int8 else NO_FLOATS
     _strip(proto)
-    return proto
+    return Traced(proto, floats)
 
 
 def _attends(model: Any) -> bool:
@@ -98,7 +110,7 @@ def _attends(model: Any) -> bool:
     return any(node.op_type == "MatMul" and weighed & set(node.input) for node in model.graph.node)
 
 
-def quantize(model: Any, images: CalibrationImages, scheme: Scheme, per_channel: bool) -> Any:
+def quantize(traced: Traced, images: CalibrationImages, scheme: Scheme, per_channel: bool) -> Any:
     """Return an onnx.ModelProto with Q/DQ nodes, ranges taken from images."""
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -106,19 +118,20 @@ def quantize(model: Any, images: CalibrationImages, scheme: Scheme, per_channel:
 
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, quantized = (Path(folder, f"{step}.onnx") for step in ("f", "p", "q"))
-        source.write_bytes(model.SerializeToString())
+        source.write_bytes(traced.model.SerializeToString())
         # Shapes are static: ONNX's own inference finds them all, and the symbolic one costs 9 s.
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
             quantized,
-            _Reader(images, model.graph.input[0].name),
+            _Reader(images, traced.model.graph.input[0].name),
             quant_format=QuantFormat.QDQ,
             per_channel=per_channel,
             reduce_range=scheme.reduce_range,
             activation_type=QuantType.QInt8 if scheme.signed_activations else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_WEIGHTED if scheme.only_weighted_inputs else None,
+            nodes_to_exclude=still_float(onnx.load(prepared), traced.floats, scheme.holds),
             extra_options={
                 "OpTypesToExcludeOutputQuantization": (
                     _WEIGHTED if scheme.only_weighted_inputs else []
@@ -168,7 +181,7 @@ def _strip(model: Any) -> None:
     model.opset_import.extend(opsets)
     _strip_texts((model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer))
     for index, node in enumerate(graph.node):
-        node.name = f"{node.op_type}_{index}"
+        node.name = name_of(index, node)
 
 
 def _strip_texts(parts: Iterable[Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
+from edgepress.export.float_layers import note
 from edgepress.export.graph import Scheme, write_graph
 from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
@@ -55,6 +56,6 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         inputs=ports(job.inputs),
         outputs=ports(job.outputs),
         tools=versions("torch", "onnx", "onnxscript", "onnxruntime"),
-        notes=notes,
+        notes=(*notes, *note(job)),
     )
     return finish(job, written)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
+from edgepress.export.float_layers import note
 from edgepress.export.graph import trace
 from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
@@ -37,10 +38,10 @@ class Params(Config):
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.xml and model.bin, float32 weights kept as such."""
     openvino = library()
-    model = _read(openvino, job)
+    model, floats = _read(openvino, job)
     tools = ["torch", "onnx", "onnxscript", "openvino"]
     if job.int8:
-        model = _quantize(model, job)
+        model = _quantize(model, job, floats)
         tools.append("nncf")
     _number(model, {spec.name for spec in (*job.inputs, *job.outputs)})
     openvino.save_model(model, job.out / _FILE, compress_to_fp16=False)
@@ -50,19 +51,25 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         inputs=ports(job.inputs),
         outputs=ports(job.outputs),
         tools=versions(*tools),
+        notes=note(job),
     )
     return finish(job, written)
 
 
-def _read(openvino: Any, job: ExportJob) -> Any:
+def _read(openvino: Any, job: ExportJob) -> tuple[Any, list[str]]:
+    """Return the float network and the names of the layers that stay so."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "float.onnx")
         opset = _OPSET_WITH_INT4 if job.mixed else _OPSET
-        path.write_bytes(trace(job, opset, _HOLDS).SerializeToString())
-        return openvino.Core().read_model(path)
+        traced = trace(job, opset, _HOLDS)
+        path.write_bytes(traced.model.SerializeToString())
+        model = openvino.Core().read_model(path)
+    names = [layer.get_friendly_name() for layer in model.get_ordered_ops()]
+    traced.floats.refuse_lost(names, _HOLDS)
+    return model, [name for name in names if traced.floats.holds(name)]
 
 
-def _quantize(model: Any, job: ExportJob) -> Any:
+def _quantize(model: Any, job: ExportJob, floats: list[str]) -> Any:
     images = job.calibration_images()
     with quiet("nncf"):
         import nncf
@@ -77,6 +84,7 @@ def _quantize(model: Any, job: ExportJob) -> Any:
             preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
             subset_size=len(images),
+            ignored_scope=nncf.IgnoredScope(names=floats) if floats else None,
             advanced_parameters=advanced.AdvancedQuantizationParameters(
                 # NNCF's smoothing goes wrong where a bias is added in attention (0.39 for 0.998).
                 smooth_quant_alphas=advanced.AdvancedSmoothQuantParameters(-1, -1),

@@ -7,7 +7,7 @@ than once gives several tensors of one name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,8 @@ def named_graph(job: ExportJob, names: Iterable[str]) -> NamedGraph:
     """Trace the network and find `names` in it; an unknown name is a UserError."""
     inputs = [spec.name for spec in job.inputs]
     parameters = {name for name, _ in job.model.named_parameters()}
-    prefix = _prefix(job.model, [name for name in names if name not in inputs])
+    known = [name for name in names if name not in inputs]
+    prefix = _prefix(job.model, [*known, *job.quantized.recipe.float_layers])
     modules = []
     for name in names:
         if prefix + name not in parameters and name not in inputs:
@@ -59,6 +60,17 @@ def named_graph(job: ExportJob, names: Iterable[str]) -> NamedGraph:
         if node.op == "get_attr"
     }
     return NamedGraph(module, weights, activations)
+
+
+def paths(job: ExportJob, names: Collection[str]) -> dict[str, str]:
+    """Return where modules of the recipe are in the job's network; an unknown one is a UserError.
+
+    They differ where the job's network wraps the one the recipe speaks of.
+    """
+    prefix = _prefix(job.model, list(names))
+    for name in names:
+        _check(job, prefix + name)
+    return {name: prefix + name for name in names}
 
 
 class _Watched(nn.Module):

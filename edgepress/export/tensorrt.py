@@ -22,6 +22,7 @@ from edgepress.export.export_job import (
     ports,
     versions,
 )
+from edgepress.export.float_layers import note
 from edgepress.export.graph import write_graph
 from edgepress.params import Config
 from edgepress.records.exported import Exported
@@ -48,7 +49,7 @@ def export(job: ExportJob, *, params: Params) -> Exported:
     tools = versions("torch", "onnx", "onnxscript", "onnxruntime")
     path = job.out / ONNX
     write_graph(job, path, _OPSET, rtx.TENSORRT)
-    note = _check(job, path)
+    tried = _check(job, path)
     recipe = {
         "versions": list(params.versions),
         "precision": job.quantized.precision,
@@ -64,7 +65,7 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         inputs=ports(job.inputs),
         outputs=ports(job.outputs),
         tools=tools,
-        notes=("copy the folder to the device and run python3 build.py there", note),
+        notes=("copy the folder to the device and run python3 build.py there", tried, *note(job)),
     )
     return finish(job, written)
 

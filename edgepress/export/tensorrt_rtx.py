@@ -14,6 +14,7 @@ from edgepress.export.export_job import (
     ports,
     versions,
 )
+from edgepress.export.float_layers import note
 from edgepress.export.graph import write_graph
 from edgepress.params import Config
 from edgepress.records.exported import Exported
@@ -49,7 +50,7 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         "engine_sha256": sha256_file(job.out / ENGINE),
     }
     (job.out / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
-    note = (
+    only = (
         f"runs with TensorRT-RTX {version} on GPUs of compute capability "
         f"{sidecar['compute_capability']} only"
     )
@@ -59,6 +60,6 @@ def export(job: ExportJob, *, params: Params) -> Exported:
         inputs=ports(job.inputs),
         outputs=ports(job.outputs),
         tools=tools,
-        notes=(note,),
+        notes=(only, *note(job)),
     )
     return finish(job, written)

@@ -1,4 +1,4 @@
-"""TFLite: one file for LiteRT, NHWC, float32 or INT8 throughout, its border included.
+"""TFLite: one file for LiteRT, NHWC, float32 or INT8, its border included but for float layers.
 
 litert_torch converts the network (measured on a ResNet-8 for digits: cosine to the float logits
 1.0000), ai_edge_quantizer makes it INT8 from the calibration images (0.9999). The same network
@@ -7,6 +7,7 @@ gives the same bytes in every process.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
+from edgepress.export.float_layers import float_paths, note, refuse_missing, with_followers
 from edgepress.export.toolchain import Toolchain
 from edgepress.params import Config
 from edgepress.records.exported import Exported
@@ -45,10 +46,10 @@ def export(job: ExportJob, *, params: Params) -> Exported:
     notes: tuple[str, ...] = ()
     with quiet("litert_torch"), tempfile.TemporaryDirectory() as folder:
         if job.int8:
-            images = job.calibration_images()
             plain = Path(folder, "float.tflite")
             _convert(job, bounded(job.model, job.zeros()), plain)
-            _quantize(plain, path, images, job.quantized.recipe.per_channel)
+            _quantize(job, plain, path)
+            notes = note(job)
         elif job.mixed:
             notes = _honour(job, path)
         else:
@@ -112,14 +113,16 @@ def _scales(path: Path) -> Iterator[tuple[Any, Any]]:
             yield tensor.quantization.scale, tensor.quantization.zeroPoint
 
 
-def _quantize(plain: Path, path: Path, images: CalibrationImages, per_channel: bool) -> None:
+def _quantize(job: ExportJob, plain: Path, path: Path) -> None:
     """Quantize a float file."""
     from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.calibrator import Calibrator
     from ai_edge_quantizer.quantizer import Quantizer
     from ai_edge_quantizer.recipe_manager import RecipeManager
     from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
+    images, per_channel = job.calibration_images(), job.quantized.recipe.per_channel
     granularity = qtyping.QuantGranularity
     recipe = RecipeManager()
     recipe.add_static_config(
@@ -129,6 +132,12 @@ def _quantize(plain: Path, path: Path, images: CalibrationImages, per_channel: b
         weight_num_bits=8,
         weight_granularity=granularity.CHANNELWISE if per_channel else granularity.TENSORWISE,
     )
+    for scope in _float_scopes(job, plain):
+        recipe.add_quantization_config(
+            regex=f"^{re.escape(scope)}$",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            algorithm_key=AlgorithmName.NO_QUANTIZE,
+        )
     (name,), _ = _names(plain)
     # By default ranges are a moving average of each image's: they forget all but the last twenty
     # and cut off the large values (lowest cosine on digits 0.960 instead of 0.998).
@@ -138,6 +147,48 @@ def _quantize(plain: Path, path: Path, images: CalibrationImages, per_channel: b
         calibrator.calibrate({_SIGNATURE: [{name: image.transpose(0, 2, 3, 1)}]}, recipe)
     quantizer = Quantizer(str(plain), recipe.get_quantization_recipe())
     quantizer.quantize(calibrator.get_model_qsvs()).export_model(str(path))
+
+
+def _float_scopes(job: ExportJob, plain: Path) -> Iterator[str]:
+    """Yield what the quantizer calls the steps that stay in float.
+
+    The converter's names for them say little, so a layer is known by its weights.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_quantizer.utils.tfl_flatbuffer_utils import get_op_scope
+
+    layers = float_paths(job)
+    held = schema.ModelT.InitFromPackedBuf(plain.read_bytes(), 0)
+    body = held.subgraphs[0]
+    weights = {name: _weights(job.model.get_submodule(path)) for name, path in layers.items()}
+    first, found = [], set()
+    for place, step in enumerate(body.operators):
+        buffers = [held.buffers[body.tensors[index].buffer].data for index in step.inputs]
+        contents = {np.asarray(each).tobytes() for each in buffers if each is not None}
+        own = {name for name, known in weights.items() if known & contents}
+        found |= own
+        if own:
+            first.append(place)
+    refuse_missing(_HOLDS, layers, found)
+    takers: dict[int, list[int]] = {}
+    for place, step in enumerate(body.operators):
+        for index in step.inputs:
+            takers.setdefault(int(index), []).append(place)
+
+    def after(place: int) -> list[int]:
+        return [each for index in body.operators[place].outputs for each in takers.get(index, ())]
+
+    floats = with_followers(first, after)
+    yield from (get_op_scope(body.operators[place], body.tensors) for place in sorted(floats))
+    if any(index in body.outputs for place in floats for index in body.operators[place].outputs):
+        # To the quantizer, giving the outputs is one more step, of all of them together.
+        yield "".join(f"{body.tensors[index].name.decode()};" for index in body.outputs)
+
+
+def _weights(layer: nn.Module) -> set[bytes]:
+    """Return a layer's weights as TFLite has them: output channels first, input channels last."""
+    found = [value.detach().numpy() for value in layer.parameters() if value.ndim > 1]
+    return {np.moveaxis(each, 1, -1).tobytes() for each in found}
 
 
 def _names(path: Path) -> tuple[list[str], list[str]]:
@@ -159,7 +210,9 @@ def _notes(path: Path) -> tuple[str, ...]:
     floats = schema.TensorType.FLOAT32
     notes = []
     if body.tensors[body.inputs[0]].type == schema.TensorType.INT8:
-        notes.append("input and output are int8: convert by the tensors' scale and zero point")
+        whole = body.tensors[body.outputs[0]].type == schema.TensorType.INT8
+        ends = "input and output are" if whole else "input is"
+        notes.append(f"{ends} int8: convert by the tensors' scale and zero point")
         kept = Counter(
             kinds[step.opcodeIndex]
             for step in body.operators

@@ -56,6 +56,7 @@ class Decoupled(nn.Module):
         self.smooth = nn.ModuleList(separable(width, width) for _ in levels)
         self.level = [levels.index(stride) for stride in strides]
         self.branches = nn.ModuleList(_branch(output, params) for output in outputs)
+        self.float_layers = tuple(f"branches.{i}.{params.depth}" for i in range(len(outputs)))
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
         """Map a backbone's features to the outputs."""

@@ -33,6 +33,8 @@ class Params(Config):
 class Heatmap(nn.Module):
     """The coarsest map of a backbone to [N, outputs, h, w]."""
 
+    float_layers = ("last",)
+
     def __init__(
         self, inputs: int, outputs: int, sizes: tuple[tuple[int, int], ...], width: int
     ) -> None:

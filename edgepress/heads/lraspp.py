@@ -34,6 +34,8 @@ class Params(Config):
 class Lraspp(nn.Module):
     """Maps to [N, outputs, H, W]."""
 
+    float_layers = ("from_fine", "from_coarse")
+
     def __init__(self, info: tuple[FeatureInfo, ...], outputs: int, params: Params) -> None:
         """Build on the maps nearest to the two strides asked for."""
         super().__init__()

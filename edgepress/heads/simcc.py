@@ -45,6 +45,7 @@ class Simcc(nn.Module):
         places, *bins = sides
         self.points = nn.Conv2d(inputs, points, kernel, padding=kernel // 2)
         self.rows = nn.ModuleList(nn.Linear(places, each) for each in bins)
+        self.float_layers = tuple(f"rows.{index}" for index in range(len(bins)))
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
         """Map a backbone's features to logits of bins."""

@@ -46,6 +46,8 @@ class Params(Config):
 class Smp(nn.Module):
     """Maps to [N, outputs, H, W]."""
 
+    float_layers = ("last",)
+
     def __init__(self, decoder: nn.Module, width: int, outputs: int, size: tuple[int, int]) -> None:
         """Wrap a decoder whose result has `width` channels."""
         super().__init__()

@@ -51,6 +51,8 @@ class Step(nn.Module):
 class Unet(nn.Module):
     """Maps to [N, outputs, H, W]."""
 
+    float_layers = ("last",)
+
     def __init__(self, info: tuple[FeatureInfo, ...], outputs: int, width: int) -> None:
         """Build a step for every map but the coarsest."""
         super().__init__()

@@ -25,9 +25,17 @@ class Params(Config):
     """Calibration images, taken from the kept training images, the classes in turn."""
     per_channel: bool
     """One weight scale per output channel rather than per tensor."""
+    keep_float: Literal["head", "none"] = "head"
+    """What stays in float: the layers that the head names, those that give boxes, confidences and
+    maps (a classifier names none), or nothing."""
 
 
 def quantize(job: QuantizeJob, *, params: Params) -> Quantization:
     """Choose the calibration set and leave the network as it is; the exporters do the rest."""
-    recipe = Recipe(weights="int8", activations="int8", per_channel=params.per_channel)
+    recipe = Recipe(
+        weights="int8",
+        activations="int8",
+        per_channel=params.per_channel,
+        float_layers=job.float_layers if params.keep_float == "head" else (),
+    )
     return Quantization(recipe, job.network, collect(job.images, job.bundle.input, params.images))

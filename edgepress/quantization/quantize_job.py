@@ -25,6 +25,11 @@ class QuantizeJob:
     """The kept training images, encoded until they are read."""
     seed: int
 
+    @property
+    def float_layers(self) -> tuple[str, ...]:
+        """Layers that the network's head wants left in float at INT8."""
+        return tuple(getattr(self.network, "float_layers", ()))
+
 
 @dataclass(frozen=True)
 class Quantization:

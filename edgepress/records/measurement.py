@@ -66,6 +66,8 @@ class Parity(BaseModel):
     changed: int
     """Items whose decoded answer is not the Bundle's."""
     items: int
+    one_scale: tuple[tuple[str, str], ...] | None = None
+    """Pairs of outputs whose values show one scale of 8 bits for both; None was not looked at."""
 
     @property
     def error(self) -> float:

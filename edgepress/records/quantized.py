@@ -60,6 +60,8 @@ class Recipe(BaseModel):
     tensors: dict[str, TensorScale] = {}
     """What differs from the above: a parameter (`backbone.conv1.weight`), the output of a module
     (`backbone.conv1`) or an input (`image`) -> how it is quantized."""
+    float_layers: tuple[str, ...] = ()
+    """Modules with weights (`head.last`) that stay in float32, and all that follows them."""
 
 
 class Quantized(Record):

@@ -53,6 +53,7 @@ def judge(measurement: Measurement, gates: Gates, budget: Budget, baseline: Targ
     verdicts = [
         _integrity(measurement),
         _parity(measurement, gates),
+        *_own_scales(measurement),
         _agreement(measurement, gates),
         _drop(measurement, gates),
         *_scores(measurement, gates),
@@ -103,6 +104,26 @@ def _parity(measurement: Measurement, gates: Gates) -> Verdict:
         f"{worst.name} differs by {worst.error:.3g} of what tells {parity.sample} answers apart "
         f"(cosine {worst.cosine:.6f}, largest difference {worst.max_abs:.3g})",
     )
+
+
+def _own_scales(measurement: Measurement) -> list[Verdict]:
+    """Judge networks of several outputs: two that share a scale of 8 bits are at fault."""
+    parity = measurement.parity
+    if parity is None or len(parity.outputs) < 2 or parity.one_scale is None:
+        return []
+    shared = [f"{a} and {b}" for a, b in parity.one_scale]
+    good = f"no two of {len(parity.outputs)} outputs share a scale of 8 bits"
+    bad = "one scale of 8 bits for " + ", ".join(shared) + ": quantize each output by its own"
+    return [
+        Verdict(
+            gate="own_scale",
+            outcome="fail" if shared else "pass",
+            value=None,
+            bound=None,
+            unit="",
+            reason=bad if shared else good,
+        )
+    ]
 
 
 def _agreement(measurement: Measurement, gates: Gates) -> Verdict:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from edgepress.records.measurement import OutputParity, Parity
 from edgepress.records.tensors import Array, Arrays
+from edgepress.validation.one_scale import sharing
 
 INFINITE = float(np.finfo(np.float32).max)
 """Stands for a difference that has no number, since JSON has no infinity."""
@@ -35,6 +36,7 @@ def parity(
         agreement=float(agreement.mean()),
         changed=int((agreement < 1).sum()),
         items=len(agreement),
+        one_scale=sharing(ours),
     )
 
 

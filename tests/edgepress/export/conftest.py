@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -222,6 +222,90 @@ def make_job(trained: Trained) -> MakeJob:
         return ExportJob(**{**fields, **changes})  # type: ignore[arg-type]
 
     return make
+
+
+class Parted(nn.Module):
+    """Two outputs by layers that 8 bits ruin: a channel that is always 0 has weights of 5000.
+
+    The second output is a sum of parts 100 apart, of which it keeps nothing.
+    """
+
+    float_layers = ("boxes", "left", "right")
+
+    def __init__(self) -> None:
+        super().__init__()
+        last = nn.Conv2d(8, 8, 1)
+        self.trunk = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), last, nn.ReLU())
+        self.boxes = nn.Conv2d(8, 4, 1)
+        self.left = nn.Conv2d(8, 3, 1)
+        self.right = nn.Conv2d(8, 3, 1)
+        with torch.no_grad():
+            last.weight[0] = -0.01
+            cast(Tensor, last.bias)[0] = -0.5
+            for each, offset in ((self.boxes, 0.0), (self.left, 100.0), (self.right, -100.0)):
+                each.weight *= 10
+                each.weight[:, 0] = 5000.0
+                cast(Tensor, each.bias)[:] = offset
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map images [N, 1, 16, 16] to [N, 4, 8, 8] and [N, 3, 8, 8]."""
+        x = self.trunk(x)
+        return self.boxes(x), self.left(x) + self.right(x)
+
+
+class Wrapped(nn.Module):
+    """A network within another, as a task deploys it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Any:
+        """Map images to what the network gives."""
+        return self.network(x)
+
+
+PARTED = (
+    TensorSpec(name="boxes", shape=(1, 4, 8, 8), layout="NCHW"),
+    TensorSpec(name="scores", shape=(1, 3, 8, 8), layout="NCHW"),
+)
+OffBy = Callable[..., tuple[Exported, dict[str, float]]]
+
+
+@pytest.fixture(scope="session")
+def parted(make_job: MakeJob, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> OffBy:
+    """Export `Parted` as INT8; return how far each output is from torch's, as a share of it."""
+    torch.manual_seed(0)
+    network = Parted().eval()
+    images = trained.images[:16]
+    with torch.inference_mode():
+        right = [each.numpy() for each in network(torch.from_numpy(images))]
+
+    def run(
+        target: str,
+        options: dict[str, object],
+        layers: tuple[str, ...] = Parted.float_layers,
+        function: str = "load",
+        **changes: Any,
+    ) -> tuple[Exported, dict[str, float]]:
+        words: Any = {"weights": "int8", "activations": "int8", "per_channel": True, **changes}
+        recipe = Recipe(**words, float_layers=layers)
+        out = tmp_path_factory.mktemp(target)
+        job = make_job(out, target, model=Wrapped(network).eval(), outputs=PARTED, recipe=recipe)
+        exported: Exported = resolve("export", options, "test", "export")(job)
+        runtime = {"method": job.target.runtime, "threads": 1}
+        method = resolve("runtimes", runtime, "test", "runtime")
+        session = getattr(method.module, function)(out, exported, params=method.params)
+        answers = [session.run({"image": image[None]}) for image in images]
+        session.close()
+        off = {}
+        for spec, expected in zip(PARTED, right, strict=True):
+            found = np.concatenate([each[spec.name] for each in answers])
+            spread = np.linalg.norm(expected - expected.mean(axis=0))
+            off[spec.name] = float(np.linalg.norm(found - expected) / spread)
+        return exported, off
+
+    return run
 
 
 Export = Callable[[str, dict[str, object]], tuple[Path, Exported]]

@@ -168,3 +168,9 @@ def test_network_converts_when_it_computes_a_number_from_a_shape(
     job = make_job(tmp_path / "out", FP32, model=Shapes(trained.network).eval())
     exported = write(job, params=Params(**OPTIONS))
     assert trained.cosine(answer(tmp_path / "out", exported, "stand_in")) >= 0.9999
+
+
+def test_float_layers_stay_float_when_all_else_is_int8(parted: Any) -> None:
+    exported, off = parted(INT8, OPTIONS, function="stand_in")
+    assert max(off.values()) < 0.1
+    assert "float by the recipe: boxes, left, right" in exported.notes

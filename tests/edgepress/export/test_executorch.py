@@ -70,3 +70,9 @@ def test_notes_name_the_operation_when_xnnpack_leaves_it(
     notes = write(job, params=Params(**OPTIONS)).notes
     assert notes == ("1 outside XNNPACK: 1 x aten::cumsum",)
     assert capfd.readouterr() == ("", "")
+
+
+def test_float_layers_stay_float_when_all_else_is_int8(parted: Any) -> None:
+    exported, off = parted(INT8, OPTIONS)
+    assert max(off.values()) < 0.1
+    assert "float by the recipe: boxes, left, right" in exported.notes

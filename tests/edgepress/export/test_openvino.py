@@ -57,3 +57,9 @@ def test_nothing_is_sent_home_or_written_there_when_openvino_is_imported(tmp_pat
     environment = {**os.environ, "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
     assert not list(tmp_path.iterdir())
+
+
+def test_float_layers_stay_float_when_all_else_is_int8(parted: Any) -> None:
+    exported, off = parted(INT8, OPTIONS)
+    assert max(off.values()) < 0.1
+    assert "float by the recipe: boxes, left, right" in exported.notes

@@ -76,3 +76,9 @@ def test_graph_was_built_once_without_the_device_when_exported(export: Any) -> N
 def test_params_refuse_when_a_version_is_unknown(versions: Any) -> None:
     with pytest.raises(UserError, match=r"export\.tensorrt\.versions"):
         validate(Params, {**OPTIONS, "versions": versions}, "params.yaml", "export.tensorrt")
+
+
+def test_float_layers_stay_float_when_all_else_is_int8(parted: Any) -> None:
+    exported, off = parted(INT8, OPTIONS, function="stand_in")
+    assert max(off.values()) < 0.1
+    assert "float by the recipe: boxes, left, right" in exported.notes

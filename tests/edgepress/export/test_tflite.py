@@ -63,3 +63,9 @@ def test_record_describes_the_file_when_int8(export: Any) -> None:
     assert exported.calibration_sha256 == "c" * 64
     assert {"torch", "litert-torch", "ai-edge-quantizer"} <= set(exported.tools)
     assert not [note for note in exported.notes if note.startswith("left in float")]
+
+
+def test_float_layers_stay_float_when_all_else_is_int8(parted: Any) -> None:
+    exported, off = parted(INT8, OPTIONS)
+    assert max(off.values()) < 0.1
+    assert "float by the recipe: boxes, left, right" in exported.notes

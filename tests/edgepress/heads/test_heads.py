@@ -164,3 +164,25 @@ def test_stride_finer_than_the_backbones_is_refused_in_one_line() -> None:
             spec(32, 32),
             params=decoupled.Params(**DECOUPLED),
         )
+
+
+FLOAT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    **{name: (SEGMENTATION, MASKS[name]) for name in ("unet", "lraspp")},
+    **{name: ({**POINTS, **FORMS[name][0]}, FORMS[name][1]) for name in ("fine", "simcc")},
+    "decoupled": (DETECTION, DECOUPLED),
+    "linear": ({"method": "classification"}, {"method": "linear"}),
+}
+
+
+@pytest.mark.parametrize("name", FLOAT)
+def test_layers_that_stay_float_are_those_that_give_the_outputs(name: str) -> None:
+    task, head = FLOAT[name]
+    made: Any = network(head, (32, 32), task)
+    outputs = made(torch.zeros(1, 3, 32, 32))
+    channels = [
+        each.shape[-1 if name == "simcc" else 1]
+        for each in (outputs if isinstance(outputs, tuple) else [outputs])
+    ]
+    given = [len(made.get_submodule(layer).weight) for layer in made.float_layers]
+    counted = {"linear": [], "lraspp": 2 * channels}.get(name, channels)
+    assert given == counted

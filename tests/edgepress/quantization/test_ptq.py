@@ -19,8 +19,22 @@ def test_recipe_is_int8_and_the_network_the_same_when_quantized(job):
 
 
 @pytest.mark.parametrize(
+    ("change", "layers"),
+    [({}, ("head.fc",)), ({"keep_float": "head"}, ("head.fc",)), ({"keep_float": "none"}, ())],
+)
+def test_layers_that_the_head_names_stay_float_unless_nothing_shall(job, change, layers):
+    """A file written before there was a word for it means the same for heads that name none."""
+    raw = {"method": "ptq", "images": 20, "per_channel": True, **change}
+    method = resolve("quantization", raw, "params.yaml", "quantize.int8")
+    assert method(job).recipe.float_layers == ()
+    job.network.float_layers = ("head.fc",)
+    assert method(job).recipe.float_layers == layers
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"keep_float": "all"}, "quantize.int8.keep_float: Input should be 'head' or 'none'"),
         ({"images": 0}, "quantize.int8.images: Input should be greater than 0"),
         ({"images": "128"}, "quantize.int8.images: Input should be a valid integer"),
         ({"per_channel": None}, "quantize.int8.per_channel"),

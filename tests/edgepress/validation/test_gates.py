@@ -154,6 +154,19 @@ def test_gate_fails_when_the_worse_end_is_beyond_the_bound(gate: str, change: di
     assert judge(measurement).outcome == "fail"
 
 
+def test_two_outputs_with_one_scale_are_rejected_by_name_and_one_output_has_no_such_gate() -> None:
+    output = OutputParity(name="boxes", error=0.1, cosine=0.999, max_abs=0.5)
+    outputs = (output, output.model_copy(update={"name": "scores"}))
+    whole = near(0.1).model_copy(update={"outputs": outputs, "one_scale": ()})
+    joined = whole.model_copy(update={"one_scale": (("boxes", "scores"),)})
+    assert verdict(GOOD.model_copy(update={"parity": whole}), "own_scale").outcome == "pass"
+    found = verdict(GOOD.model_copy(update={"parity": joined}), "own_scale")
+    assert found.outcome == "fail"
+    assert "one scale of 8 bits for boxes and scores" in found.reason
+    alone = GOOD.model_copy(update={"parity": near(0.1).model_copy(update={"one_scale": ()})})
+    assert "own_scale" not in {each.gate for each in judge(alone).verdicts}
+
+
 def test_slow_int8_is_rejected_with_the_numbers() -> None:
     slow = LATENCY.model_copy(
         update={"p50_ms": around(0.38, 0.37, 0.39), "speedup": around(0.79, 0.77, 0.81)}

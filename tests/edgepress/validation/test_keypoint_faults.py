@@ -449,3 +449,44 @@ def test_fault_is_blocked_when_answers_are_rows_of_bins(
     found = blocked(fault(weights), "fp32", held=held, task=ROWS)
     assert found >= sees
     assert not found & blind
+
+
+def joined_rows(weights: Weights, scale: float | None = None) -> ModelProto:
+    """Both rows in one tensor, quantized by one scale there: by the toolchain, or in the file."""
+    steps = {"step": np.array(scale, np.float32), "zero": np.array(0, np.int8)} if scale else {}
+    quantized = [
+        node("QuantizeLinear", ["joint", *steps], ["integers"]),
+        node("DequantizeLinear", ["integers", *steps], ["real"]),
+    ]
+    more = [
+        *(
+            node("Constant", [], [name], value=numpy_helper.from_array(values))
+            for name, values in steps.items()
+        ),
+        node("Concat", ["x_whole", "y_whole"], ["joint"], axis=2),
+        *(quantized if scale else []),
+        node("Split", ["real" if scale else "joint"], ["x", "y"], axis=2, num_outputs=2),
+    ]
+    return rows_of(weights, *more, x="x_whole", y="y_whole")
+
+
+@pytest.mark.parametrize(
+    ("precision", "in_the_file", "sees"),
+    [("int8", False, True), ("fp32", True, True), ("int8", None, False)],
+    ids=["quantized together", "finished export", "healthy INT8"],
+)
+def test_one_scale_for_both_rows_is_blocked(
+    precision: str,
+    in_the_file: bool | None,
+    sees: bool,
+    weights: Weights,
+    test_set: Spots,
+    blocked: Any,
+) -> None:
+    """What is known of x and of y is of one kind: no other gate need see it."""
+    held = refer(rows_of(weights), test_set, tuple(range(ITEMS)), ROWS)
+    largest = max(float(np.abs(values).max()) for values in held.raw.values())
+    model = rows_of(weights)
+    if in_the_file is not None:
+        model = joined_rows(weights, largest / 127 if in_the_file else None)
+    assert ("own_scale" in blocked(model, precision, held=held, task=ROWS)) == sees
