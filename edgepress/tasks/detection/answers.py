@@ -60,7 +60,10 @@ class Answers:
         return tuple(found)
 
     def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
-        """Return the answers of n items; places of the K without a box have category -1."""
+        """Return the answers of n items; places of the K without a box have category -1.
+
+        Where the graph went on to `boxes`, `scores` and `category` these are taken as they are.
+        """
         count = len(next(iter(raw.values())))
         most = self.params.most_answers
         found: Arrays = {
@@ -70,6 +73,10 @@ class Answers:
         }
         finite = np.all([np.isfinite(m).reshape(count, -1).all(1) for m in raw.values()], axis=0)
         found["category"][~finite, 0] = NO_ANSWER
+        if all(name in raw for name in found):
+            for name, values in found.items():
+                values[finite] = raw[name][finite]
+            return found
         for row in np.flatnonzero(finite).tolist():
             self._decode(row, raw, spec, found)
         return found
