@@ -79,7 +79,7 @@ def validate(model: type[M], raw: Any, where: str, key: str) -> M:
         # JSON mode: strict about types, but a YAML list may become a tuple.
         return model.model_validate_json(_as_json(raw, where, key))
     except ValidationError as error:
-        raise UserError(f"{where}: {'; '.join(_clauses(error, model, key))}") from None
+        raise UserError(f"{where}: {'; '.join(_clauses(error, model, key, raw))}") from None
 
 
 def _as_json(raw: dict[str, Any], where: str, key: str) -> str:
@@ -91,12 +91,12 @@ def _as_json(raw: dict[str, Any], where: str, key: str) -> str:
         raise UserError(f"{where}: {key}: {error} (quote dates and other special values)") from None
 
 
-def _clauses(error: ValidationError, model: type[BaseModel], key: str) -> list[str]:
+def _clauses(error: ValidationError, model: type[BaseModel], key: str, raw: Any) -> list[str]:
     clauses = []
     for problem in error.errors():
         path = ".".join([key, *(str(part) for part in problem["loc"])])
         if problem["type"] == "extra_forbidden":
-            known = _keys(model, problem["loc"][:-1])
+            known = _keys(model, problem["loc"][:-1], raw)
             name = str(problem["loc"][-1])
             clauses.append(f"{path}: unknown key; known: {', '.join(known)}{nearest(name, known)}")
         elif problem["type"] == "missing":
@@ -106,11 +106,22 @@ def _clauses(error: ValidationError, model: type[BaseModel], key: str) -> list[s
     return clauses
 
 
-def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that the mapping at a place below `model` may have."""
+def _keys(model: type[BaseModel], place: tuple[int | str, ...], raw: Any) -> list[str]:
+    """Return the keys that the mapping at a place below `model`, as `raw` has it, may have."""
     for part in place:
+        raw = raw.get(part) if isinstance(raw, dict) else None
         field = model.model_fields.get(str(part))
         kinds = () if field is None else (field.annotation, *get_args(field.annotation))
         inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        model = inner[0] if inner else model
+        model = next((kind for kind in inner if _is_named(kind, raw)), inner[0] if inner else model)
     return list(model.model_fields)
+
+
+def _is_named(model: type[BaseModel], raw: Any) -> bool:
+    """Say whether a mapping names the method that `model` has the parameters of."""
+    field = model.model_fields.get("method")
+    return (
+        field is not None
+        and isinstance(raw, dict)
+        and raw.get("method") in get_args(field.annotation)
+    )

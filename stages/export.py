@@ -29,7 +29,7 @@ from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {
-    "task": "tasks:labels tasks:answers tasks:training",
+    "task": "tasks:labels tasks:answers tasks:training tasks:graph",
     "distill.backbone": "backbones",
     "distill.head": "heads",
 }
@@ -89,7 +89,8 @@ def _read(target: Target) -> Callable[[Path], ExportJob]:
     images = CalibrationImages.open(source / CALIBRATION) if calibrated else None
     outputs = task.answers.outputs(record.input)
     model = task.learner.deployed(network).eval()
-    return partial(ExportJob, target, quantized, model, record, outputs, images)
+    ending = task.ending(record.input)
+    return partial(ExportJob, target, quantized, model, record, outputs, images, ending=ending)
 
 
 def _exporter(stage: Stage, target: Target) -> Method:

@@ -20,7 +20,11 @@ _FILTERS = {
 
 def decode(data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Return the image as uint8 [H, W, C] of the spec; bytes that are no image: `UnusableError`."""
-    image = open_picture(data).image
+    return fitted(open_picture(data).image, spec)
+
+
+def fitted(image: Image.Image, spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Return an upright picture of 8 bits, or a part of one, as uint8 [H, W, C] of the spec."""
     mode = "L" if spec.channels == 1 else "RGB"
     if image.mode != mode:
         image = image.convert(mode)

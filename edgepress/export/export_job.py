@@ -21,6 +21,8 @@ from edgepress.records.tensors import TensorSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from edgepress.tasks.task import Ending
+
 
 class NotExportedError(Exception):
     """A target's toolchain cannot write this network; the text is one line, for people."""
@@ -60,6 +62,9 @@ class ExportJob:
     """None where nothing is calibrated."""
     out: Path
     """An existing empty folder."""
+    ending: Ending | None = None
+    """The answer's last steps, for a target whose graph is to hold them; None: the task has none.
+    """
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

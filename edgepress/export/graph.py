@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.export.calibration_images import CalibrationImages
+from edgepress.export.ending import append
 from edgepress.export.export_job import ExportJob
 from edgepress.export.float_nodes import NO_FLOATS, FloatNodes, float_nodes, name_of, still_float
 from edgepress.export.narrow_onnx import narrow
 from edgepress.export.toolchain import Toolchain
+from edgepress.tasks.task import Ending
 
 _WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
@@ -43,8 +45,13 @@ class Scheme:
     """What of a recipe for single tensors the file's reader takes."""
 
 
-def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
-    """Write the job's network to `path`: float32, or with Q/DQ nodes as its recipe has them."""
+def write_graph(
+    job: ExportJob, path: Path, opset: int, scheme: Scheme, ending: Ending | None = None
+) -> None:
+    """Write the job's network to `path`: float32, or with Q/DQ nodes as its recipe has them.
+
+    An ending stands behind it, in float.
+    """
     import onnx
 
     traced = trace(job, opset, scheme.holds)
@@ -54,6 +61,9 @@ def write_graph(job: ExportJob, path: Path, opset: int, scheme: Scheme) -> None:
             scheme = replace(scheme, only_weighted_inputs=True)
         per_channel = job.quantized.recipe.per_channel
         model = quantize(traced, job.calibration_images(), scheme, per_channel)
+    if ending is not None:
+        append(model, ending, opset)
+        _strip(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from edgepress.export.ending import asked
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.export.float_layers import note
 from edgepress.export.graph import Scheme, write_graph
@@ -44,17 +45,21 @@ class Params(Config):
     """Name of the method."""
     opset: int = Field(ge=18, le=23)
     """ONNX operator set of the file; 18 is read by every ONNX Runtime since 1.14."""
+    decoded: bool = False
+    """Whether the graph goes on to the final answer: boxes decoded and suppressed, beside its maps.
+    """
 
 
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.onnx, inputs and outputs under their own names."""
-    write_graph(job, job.out / _FILE, params.opset, _ANY_CPU)
+    ending = asked(job, params.decoded, "export.onnx.decoded")
+    write_graph(job, job.out / _FILE, params.opset, _ANY_CPU, ending)
     notes = ("weights in 7 bit: safe on CPUs without VNNI",) if job.int8 else ()
     written = Written(
         format="onnx",
         entry=_FILE,
         inputs=ports(job.inputs),
-        outputs=ports(job.outputs),
+        outputs=ports((*job.outputs, *(ending.outputs if ending else ()))),
         tools=versions("torch", "onnx", "onnxscript", "onnxruntime"),
         notes=(*notes, *note(job)),
     )

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+from edgepress.export.ending import asked, ending_model
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.export.float_layers import note
 from edgepress.export.graph import trace
@@ -29,27 +30,34 @@ _HOLDS = Toolchain(
 
 
 class Params(Config):
-    """Parameters of `openvino`: none but the name."""
+    """Parameters of `openvino`."""
 
     method: Literal["openvino"]
     """Name of the method."""
+    decoded: bool = False
+    """Whether the graph goes on to the final answer: boxes decoded and suppressed, beside its maps.
+    """
 
 
 def export(job: ExportJob, *, params: Params) -> Exported:
     """Write model.xml and model.bin, float32 weights kept as such."""
     openvino = library()
+    ending = asked(job, params.decoded, "export.openvino.decoded")
     model, floats = _read(openvino, job)
     tools = ["torch", "onnx", "onnxscript", "openvino"]
     if job.int8:
         model = _quantize(model, job, floats)
         tools.append("nncf")
-    _number(model, {spec.name for spec in (*job.inputs, *job.outputs)})
+    if ending is not None:
+        model = _joined(openvino, model, ending_model(ending, _OPSET))
+    outputs = (*job.outputs, *(ending.outputs if ending else ()))
+    _number(model, {spec.name for spec in (*job.inputs, *outputs)})
     openvino.save_model(model, job.out / _FILE, compress_to_fp16=False)
     written = Written(
         format="openvino",
         entry=_FILE,
         inputs=ports(job.inputs),
-        outputs=ports(job.outputs),
+        outputs=ports(outputs),
         tools=versions(*tools),
         notes=note(job),
     )
@@ -93,6 +101,18 @@ def _quantize(model: Any, job: ExportJob, floats: list[str]) -> Any:
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
             ),
         )
+
+
+def _joined(openvino: Any, model: Any, ending: Any) -> Any:
+    """Return a model that goes on to the outputs of an ending (ONNX), which takes its own."""
+    added = openvino.Core().read_model(ending.SerializeToString())
+    for parameter in added.get_parameters():
+        taken = parameter.output(0)
+        source = model.output(taken.get_any_name()).get_node().input_value(0)
+        taken.set_names(set())
+        taken.replace(source)
+    results = [*model.get_results(), *added.get_results()]
+    return openvino.Model(results, model.get_parameters(), model.get_friendly_name())
 
 
 def _attends(model: Any) -> bool:

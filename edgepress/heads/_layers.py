@@ -6,6 +6,8 @@ import math
 
 from torch import nn
 
+from edgepress.backbones.features import FeatureInfo
+from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
 
@@ -37,3 +39,18 @@ def doubtful(last: nn.Conv2d) -> nn.Conv2d:
 def stride_of(output: TensorSpec, spec: InputSpec) -> int:
     """Return the power of two that makes a map [1, C, h, w] of this height from the input."""
     return 1 << math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)
+
+
+def maps_of(info: tuple[FeatureInfo, ...], strides: list[int], head: str) -> list[int | None]:
+    """Return which map each stride takes: the last of it, which has seen most.
+
+    None where it is coarser than the backbone goes; one that is missing between is a UserError.
+    """
+    last = {each.reduction: index for index, each in enumerate(info)}
+    missing = [s for s in strides if s not in last and (s < max(last) or s == min(strides))]
+    if missing:
+        raise UserError(
+            f"head {head}: the backbone has no map of stride {missing[0]}, it has "
+            f"{', '.join(map(str, sorted(last)))}; choose other strides or another backbone"
+        )
+    return [last.get(stride) for stride in strides]

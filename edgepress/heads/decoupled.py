@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
-from edgepress.errors import UserError
-from edgepress.heads._layers import conv, doubtful, separable, stride_of
+from edgepress.heads._layers import conv, doubtful, maps_of, separable, stride_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -46,7 +45,7 @@ class Decoupled(nn.Module):
         super().__init__()
         width = params.width
         levels = sorted(set(strides))
-        self.taken = [_last_of(info, stride) for stride in levels]
+        self.taken = maps_of(info, levels, "decoupled")
         self.lateral = nn.ModuleList()
         for taken in self.taken:
             if taken is None:  # coarser than the backbone goes
@@ -82,20 +81,7 @@ def build(
 ) -> nn.Module:
     """Return the head for maps [1, C, h, w] of any number; their strides follow from their size."""
     strides = tuple(stride_of(output, spec) for output in outputs)
-    known = {each.reduction for each in info}
-    missing = [s for s in strides if s not in known and (s < max(known) or s == min(strides))]
-    if missing:
-        raise UserError(
-            f"head decoupled: the backbone has no map of stride {missing[0]}, it has "
-            f"{', '.join(map(str, sorted(known)))}; choose other strides or another backbone"
-        )
     return Decoupled(info, outputs, strides, params)
-
-
-def _last_of(info: tuple[FeatureInfo, ...], stride: int) -> int | None:
-    """Return the last map of this stride, which has seen most; None where there is none."""
-    found = [index for index, each in enumerate(info) if each.reduction == stride]
-    return found[-1] if found else None
 
 
 def _branch(output: TensorSpec, params: Params) -> nn.Sequential:

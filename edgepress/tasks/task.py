@@ -2,8 +2,9 @@
 
 `labels.py` says what a label is (pyarrow and Pillow), `answers.py` what an answer is and how good
 (NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
-shown. A fifth, `diagnosis.py`, says where answers are right and wrong; a task may do without. Each
-is imported when it is first asked for and not before.
+shown. Each is imported when it is first asked for and not before. Some have more: `diagnosis.py`
+says where answers are right and wrong, `graph.py` (torch) has the answer's last steps, for a target
+whose graph is to hold them.
 """
 
 from __future__ import annotations
@@ -138,6 +139,22 @@ class PictureRules(Protocol):
 
 
 @dataclass(frozen=True)
+class Ending:
+    """The last steps of an answer, for a graph that is to hold them: maps to boxes that stay."""
+
+    module: nn.Module
+    """The maps of one item, in order, to boxes [1, A, 4] and confidences [1, classes, A]."""
+    maps: tuple[TensorSpec, ...]
+    """What the network gives."""
+    outputs: tuple[TensorSpec, ...]
+    """`boxes`, `scores` and `category`, filled up with -1, and `count`; `decode` takes them."""
+    least_score: float
+    """Confidence below which a box is dropped."""
+    overlap: float
+    """Of two boxes of one class that overlap more the surer one is kept."""
+
+
+@dataclass(frozen=True)
 class Task:
     """One task with its parameters and classes."""
 
@@ -183,6 +200,12 @@ class Task:
             return Diagnosis()
         tell = importlib.import_module(name).diagnosis
         return cast(Diagnosis, tell(answers, truth, self.classes, params=self.params))
+
+    def ending(self, spec: InputSpec) -> Ending | None:
+        """Return the answer's last steps for a graph; None where the folder has no graph.py."""
+        if importlib.util.find_spec(f"edgepress.tasks.{self.name}.graph") is None:
+            return None
+        return cast(Ending, self._file("graph")(spec))
 
     def _file(self, name: str) -> Any:
         module = importlib.import_module(f"edgepress.tasks.{self.name}.{name}")

@@ -185,7 +185,7 @@ class _Collected:
 
     def __init__(self, truth: Truth, plan: Plan) -> None:
         self._items = len(truth.reference.ids)
-        self._kept = set(truth.reference.rows)
+        self._kept, self._names = set(truth.reference.rows), list(truth.reference.raw)
         self._task, self._spec, self._plan = truth.task, truth.spec, plan
         self._answers: list[Arrays] = []
         self._raw: list[Arrays] = []
@@ -198,8 +198,8 @@ class _Collected:
             raise ValueError(f"more items than the reference's {self._items}")
         self._plan.progress("answering test items", done, self._items)
         if done in self._kept:
-            self._raw.append(outputs)
-        self.spoilt |= {name for name, values in outputs.items() if not np.isfinite(values).all()}
+            self._raw.append({name: outputs[name] for name in self._names})
+        self.spoilt |= {name for name in self._names if not np.isfinite(outputs[name]).all()}
         self._answers.append(self._task.answers.decode(outputs, self._spec))
 
     def whole(self) -> tuple[Arrays, Arrays]:
@@ -219,7 +219,7 @@ def _run(session: Session, item: Tensors, reference: OpenReference) -> Arrays:
             raise _BrokenError(
                 f"answers {name} with shape {shape} instead of {(1, *theirs.shape[1:])}"
             )
-    return {name: outputs[name] for name in reference.raw}
+    return outputs
 
 
 def _opener(subject: Subject, sample: Tensors, threads: int) -> Open:

@@ -20,6 +20,8 @@ from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 from edgepress.tasks._average_precision import Matched, match, mean
 from edgepress.tasks.detection import boxes, calibration
 from edgepress.tasks.detection.calibration import Calibration
+from edgepress.tasks.detection.codings.coding import Coding, Level
+from edgepress.tasks.detection.codings.entry import opened
 from edgepress.tasks.detection.labels import NONE, Params
 
 NO_ANSWER = -9
@@ -47,17 +49,21 @@ class Answers:
     shares: tuple[str, ...] = ()
 
     def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
-        """Return `boxes_S` [1, 4, h, w] and `scores_S` [1, classes, h, w] for each stride S."""
+        """Return `boxes_S` and `scores_S` for each stride S, [1, C, h, w] as the coding has C."""
         found = []
+        channels = self._coding.channels()
         for stride in self.params.strides:
             size = (-(-spec.height // stride), -(-spec.width // stride))
-            for name, channels in (("boxes", 4), ("scores", len(self.classes))):
-                shape = (1, channels, *size)
+            for name, count in zip(("boxes", "scores"), channels, strict=True):
+                shape = (1, count, *size)
                 found.append(TensorSpec(name=f"{name}_{stride}", shape=shape, layout="NCHW"))
         return tuple(found)
 
     def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
-        """Return the answers of n items; places of the K without a box have category -1."""
+        """Return the answers of n items; places of the K without a box have category -1.
+
+        Where the graph went on to `boxes`, `scores` and `category` these are taken as they are.
+        """
         count = len(next(iter(raw.values())))
         most = self.params.most_answers
         found: Arrays = {
@@ -67,6 +73,10 @@ class Answers:
         }
         finite = np.all([np.isfinite(m).reshape(count, -1).all(1) for m in raw.values()], axis=0)
         found["category"][~finite, 0] = NO_ANSWER
+        if all(name in raw for name in found):
+            for name, values in found.items():
+                values[finite] = raw[name][finite]
+            return found
         for row in np.flatnonzero(finite).tolist():
             self._decode(row, raw, spec, found)
         return found
@@ -120,27 +130,28 @@ class Answers:
         """
         return np.array([self._alike(ours, floats, row) for row in range(len(ours["category"]))])
 
+    @property
+    def _coding(self) -> Coding:
+        return opened(self.params.coding, len(self.classes))
+
     def _decode(self, row: int, raw: Tensors, spec: InputSpec, found: Arrays) -> None:
-        cut = np.log(self.params.least_score) - np.log1p(-self.params.least_score)
-        parts: list[tuple[npt.NDArray[np.float32], ...]] = []
-        for stride in self.params.strides:
-            logits = np.asarray(raw[f"scores_{stride}"][row], np.float32).reshape(
-                len(self.classes), -1
+        levels = [
+            Level(
+                stride,
+                np.asarray(raw[f"boxes_{stride}"][row], np.float32),
+                np.asarray(raw[f"scores_{stride}"][row], np.float32),
             )
-            category, place = np.nonzero(logits > cut)
-            distances = np.asarray(raw[f"boxes_{stride}"][row], np.float32).reshape(4, -1)
-            places = boxes.middles(spec.height, spec.width, stride)[place]
-            each = boxes.boxes_of(distances.T[place], places, np.array([stride], np.float32))
-            parts.append((each, logits[category, place], category.astype(np.float32)))
-        every, logits, category = (np.concatenate(column) for column in zip(*parts, strict=True))
-        every = np.clip(every, 0, np.array([spec.width, spec.height] * 2, np.float32))
-        there = np.flatnonzero((every[:, 2:] > every[:, :2]).all(axis=1))
-        every, logits, category = every[there], logits[there], category[there]
+            for stride in self.params.strides
+        ]
+        every = self._coding.candidates(levels, self.params.least_score)
+        cut = np.clip(every.boxes, 0, np.array([spec.width, spec.height] * 2, np.float32))
+        there = np.flatnonzero((cut[:, 2:] > cut[:, :2]).all(axis=1))
+        cut, scores, category = cut[there], every.scores[there], every.category[there]
         most = self.params.most_answers
-        stay = boxes.kept(every, logits, self.params.overlap, category, most)
+        stay = boxes.kept(cut, scores, self.params.overlap, category, most)
         count = len(stay)
-        found["boxes"][row, :count] = every[stay]
-        found["scores"][row, :count] = 1 / (1 + np.exp(-logits[stay]))
+        found["boxes"][row, :count] = cut[stay]
+        found["scores"][row, :count] = scores[stay]
         found["category"][row, :count] = category[stay]
 
     def _classes(

@@ -16,6 +16,8 @@ from edgepress.data.placement import placement
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
+from edgepress.tasks.detection.codings import distances
+from edgepress.tasks.detection.codings.entry import Entry
 
 NONE = -1
 """Category of a place in an array of boxes that holds no object."""
@@ -49,6 +51,9 @@ class Params(Config):
     """Of two boxes of one class with a higher intersection over union the surer one is kept."""
     sure: float = Field(gt=0, lt=1)
     """Confidence from which a box is shown, and counts in the agreement of two answers."""
+    coding: Entry = distances.Params(method="distances")
+    """What the maps of the network say: `{method: distances}` of each place's box, or codes of
+    `{method: default_boxes, ...}`, which are SSD's."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

@@ -16,7 +16,7 @@ from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection import boxes
-from edgepress.tasks.detection._assignment import overlaps
+from edgepress.tasks.detection.learning.assignment import overlaps
 from edgepress.tasks.task import Task, joined
 from edgepress.training.augment import Shift
 

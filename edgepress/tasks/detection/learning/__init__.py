@@ -1,0 +1,1 @@
+"""Learning of each coding, one a file, in torch."""
