@@ -79,8 +79,8 @@ def main() -> None:
         print(f"{name:<10} mean {np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})")
 
 
-def read(images: Path, masks: Path) -> tuple[Splits, Task]:
-    """Return the splits, drawn by hash, decoded at 128 px."""
+def read(images: Path, masks: Path, spec: InputSpec = SPEC) -> tuple[Splits, Task]:
+    """Return the splits, drawn by hash, decoded as `spec` says."""
     entry = {
         "method": "masks",
         "path": str(images),
@@ -98,7 +98,7 @@ def read(images: Path, masks: Path) -> tuple[Splits, Task]:
         splits = {}
         for name in ("train", "val", "test"):
             these = ImageSet.open(folder, name)
-            splits[name] = Examples(these.pixels(SPEC), these.truth(task.labels, SPEC), SPEC)
+            splits[name] = Examples(these.pixels(spec), these.truth(task.labels, spec), spec)
     return splits, task
 
 

@@ -112,6 +112,7 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
         ({"gates", "task"}, _min_scores),
         ({"train", "input", "task"}, partial(_network, section="train")),
         ({"distill", "input", "task"}, partial(_network, section="distill")),
+        ({"train", "distill"}, _taught),
         ({"embed", "input"}, _encoder),
     ):
         if needed <= set(tree):
@@ -272,6 +273,27 @@ def _network(tree: dict[str, Any], where: str, section: str) -> None:
         backbone["pretrained"] = False
     outputs = task.learner.outputs(spec)
     build(Blueprint(backbone, tree[section]["head"], spec, outputs, where, section))
+
+
+def _taught(tree: dict[str, Any], where: str) -> None:
+    """Hold the heads of teacher and student against the features that a distillation needs."""
+    try:
+        recipe = resolve(
+            "distillation", lookup(tree, "distill.recipe", where), where, "distill.recipe"
+        )
+        heads = {
+            key: resolve("heads", lookup(tree, key, where), where, key)
+            for key in ("train.head", "distill.head")
+        }
+    except UserError:
+        return  # Refused by its own rule.
+    needed = getattr(recipe.module, "FEATURES", None)
+    for key, head in heads.items():
+        if needed and needed != head.module.FEATURES:
+            raise UserError(
+                f"{where}: distill.recipe.method: {recipe.name} needs {needed}, and {key} "
+                f"{head.name} takes {head.module.FEATURES} features; use logits or another head"
+            )
 
 
 def _encoder(tree: dict[str, Any], where: str) -> None:

@@ -34,6 +34,11 @@ class Teacher:
         with torch.no_grad():
             return named(self.network(inputs), names)
 
+    def maps(self, inputs: Tensor) -> list[Tensor]:
+        """Return the backbone's maps for normalised images, without gradients."""
+        with torch.no_grad():
+            return list(self.network.backbone(inputs))  # type: ignore[operator]
+
     def answer_once(self, examples: Examples, names: tuple[str, ...]) -> None:
         """Compute the raw outputs for all examples unless they are on disk; open them there."""
         key = f"{self.sha256[:16]}-{examples.digest()[:16]}"

@@ -36,11 +36,15 @@ if TYPE_CHECKING:
     """Name -> tensor, the batch first: what a network gives, or a batch of truths."""
 
     Mix = Callable[[Sequence[Outputs], Tensor], Outputs]
-    """Truths of the P parts of N pictures, and the share [P, N] of each -> the pictures' truth."""
+    """Truths of the P parts of N pictures, and the share [P, N] of each -> the pictures' truth.
 
-Mixture = Literal["mosaic", "mixup"]
-"""Pictures side by side in one, or one over another."""
-MIXTURES: tuple[Mixture, ...] = ("mosaic", "mixup")
+    In copy_paste the shares are of pixels, [2, N, H, W]: the second part's objects go over the
+    first, where its share is not 0, and `pasted`, bool [N, H, W], tells which pixels went.
+    """
+
+Mixture = Literal["mosaic", "mixup", "copy_paste"]
+"""Pictures side by side in one, one through another, or one's objects over another."""
+MIXTURES: tuple[Mixture, ...] = ("mosaic", "mixup", "copy_paste")
 
 
 class AnswerRules(Protocol):
@@ -112,7 +116,7 @@ class Learner(Protocol):
     def mixing(self, kind: Mixture) -> Mix | None:
         """Return how the truths of pictures that are mixed become one; None if no truth can say.
 
-        In a mosaic each part was moved to where it lies by `warp`, or out of the picture.
+        Each part of a mosaic, and what is pasted, was moved to where it lies by `warp`.
         """
         ...
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from edgepress.training import affine
 from edgepress.training.changes import Augment, Changes
 from edgepress.training.colour import coloured
-from edgepress.training.mixing import Sample, mixup, mosaic
+from edgepress.training.mixing import Sample, copy_paste, mixup, mosaic
 
 if TYPE_CHECKING:
     from edgepress.tasks.task import Learner
@@ -104,6 +104,7 @@ def augmented(
     if isinstance(kind, Changes):
         sample = replace(sample, images=coloured(sample.images, kind, generator))
         sample = mosaic(sample, kind.mosaic, learner, generator)
+        sample = copy_paste(sample, kind.copy_paste, learner, generator)
     warp = draw(kind, sample.images.shape, generator)
     if warp is not None:
         truth = learner.warp(sample.truth, warp) if learner else sample.truth

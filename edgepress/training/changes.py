@@ -40,6 +40,9 @@ class Changes(Config):
 
     mosaic: Share = 0.0
     """Share of the pictures that are put together with three others, each half as large."""
+    copy_paste: Share = 0.0
+    """Share of the pictures onto which the objects of another are pasted, moved with it by whole
+    pixels."""
     mixup: float = Field(default=0.0, ge=0, le=10)
     """Alpha of the Beta distribution of the shares in which two pictures are blended; 0 blends
     none, 0.2 little, 1 by any share alike."""

@@ -3,7 +3,9 @@
 Mosaic: Bochkovskiy et al. 2020, https://arxiv.org/abs/2004.10934, here with the corner of the four
 in the middle, which a shift after it moves. Mixup: Zhang et al. 2018,
 https://arxiv.org/abs/1710.09412, with a share of its own for each pair, of which the picture itself
-has the larger, so that a batch keeps one picture of each that was drawn.
+has the larger, so that a batch keeps one picture of each that was drawn. Copy-paste: Ghiasi et al.
+2021, https://arxiv.org/abs/2012.07177, without the paper's change of scale: what is pasted is moved
+by whole pixels, and objects that leave the picture on the way stay out.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from edgepress.tasks.task import Learner, Mix, Mixture, Outputs
 
 
+_OWN_DRAWS = 1 << 61
 UNMIXED = "the labels learnt from cannot say what is on several pictures in one; remove it"
 """What is said of a key that is refused."""
 
@@ -72,6 +75,30 @@ def mosaic(sample: Sample, share: float, learner: Learner | None, draws: torch.G
     truth = join(parts, shares.to(sample.images.device))
     mixed = chosen.to(canvas.device)[:, None, None, None]
     return Sample(torch.where(mixed, canvas, sample.images), truth)
+
+
+def copy_paste(
+    sample: Sample, share: float, learner: Learner | None, draws: torch.Generator
+) -> Sample:
+    """Put the objects of another picture over each of a `share` of the pictures."""
+    if not share:
+        return sample
+    # A generator of its own: recipes without this key go on drawing what they always drew.
+    own = torch.Generator().manual_seed(draws.initial_seed() ^ _OWN_DRAWS)
+    count, _, height, width = sample.images.shape
+    lots = torch.rand(4, count, generator=own)
+    able, join = _mixer(learner, "copy_paste")
+    chosen = lots[0] < share
+    matrix = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
+    for axis, side in enumerate((width, height)):
+        matrix[:, axis, 2] = ((lots[1 + axis] - 0.5) * side).round()
+    by = Affine(matrix, None, height, width)
+    circle = lots[3].argsort()
+    other = sample.taken(circle.roll(1)[circle.argsort()])  # the one before: never itself
+    over = chosen.to(sample.images)[None, :, None, None].expand(1, count, height, width)
+    truth = join([sample.truth, able.warp(other.truth, by)], torch.cat([1 - over, over]))
+    pasted = truth.pop("pasted")[:, None]
+    return Sample(torch.where(pasted, by.pictures(other.images), sample.images), truth)
 
 
 def mixup(sample: Sample, alpha: float, learner: Learner | None, draws: torch.Generator) -> Sample:

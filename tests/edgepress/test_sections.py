@@ -37,6 +37,19 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
     assert problems(tree, "params.yaml") == []
 
 
+CWD = {
+    "method": "cwd",
+    "epochs": 1,
+    "batch": 8,
+    "learning_rate": 0.1,
+    "weight_decay": 0.0,
+    "temperature": 1.0,
+    "weight": 1.0,
+    "augment": "none",
+    "precision": "fp32",
+}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
@@ -81,6 +94,11 @@ def test_problems_finds_none_when_the_committed_file_is_checked(tree: dict[str, 
             "distill/recipe/augment",
             {"scale": [2, 1]},
             ["distill.recipe.augment.scale: ", "the least first (got [2"],
+        ),
+        (
+            "distill/recipe",
+            CWD,
+            ["distill.recipe.method: cwd needs maps", "train.head linear takes pooled"],
         ),
         ("train/backbone", ..., ["'backbone' is missing under train"]),
         ("input/channels", 2, ["input.channels"]),

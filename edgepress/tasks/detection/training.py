@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from edgepress.training.augment import Warp
 
 Outputs = dict[str, Tensor]
+_MOST_HIDDEN = 0.7
+"""Share of a box that may lie under what is pasted; with more it is no object."""
 _LEAST_LEFT = 0.1
 """Share of a box that must stay in the picture when it is moved; with less it is no object."""
 
@@ -61,8 +63,8 @@ class Training:
         return {**truth, "boxes": moved, "category": torch.where(stays, truth["category"], NONE)}
 
     def mixing(self, kind: Mixture) -> Mix | None:
-        """Return how objects of pictures side by side are listed; one over another they are not."""
-        return _side_by_side if kind == "mosaic" else None
+        """Return how objects side by side or pasted are listed; blended ones are not."""
+        return {"mosaic": _side_by_side, "copy_paste": _pasted}.get(kind)
 
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network: decoding and suppression are outside of its graph."""
@@ -87,3 +89,33 @@ def _side_by_side(parts: Sequence[Outputs], shares: Tensor) -> Outputs:  # noqa:
     rows = none.int().argsort(dim=1, stable=True)[:, :most]
     picture = torch.arange(len(rows), device=rows.device)[:, None]
     return {**parts[0], **{name: each[picture, rows] for name, each in found.items()}}
+
+
+def _pasted(parts: Sequence[Outputs], shares: Tensor) -> Outputs:
+    """Return the objects of both parts but those hidden; a box is pasted with all its pixels.
+
+    Crowds and objects that are not judged are not pasted, and stay when they are hidden.
+    """
+    under, over = parts
+    judged = ~(over["crowd"] | over["ignore"]) & (over["category"] >= 0)
+    category = torch.where(judged & (shares[1] > 0).any(2).any(1)[:, None], over["category"], NONE)
+    rows, columns = _within(over["boxes"], shares.shape[2:])
+    gone = (category >= 0).float()[:, :, None]
+    pasted = torch.einsum("nmh,nmw->nhw", rows * gone, columns) > 0
+    rows, columns = _within(under["boxes"], shares.shape[2:])
+    hidden = torch.einsum("nmh,nhw,nmw->nm", rows, pasted.float(), columns)
+    whole = (rows.sum(2) * columns.sum(2)).clamp(min=1.0)
+    stays = (hidden <= _MOST_HIDDEN * whole) | under["crowd"] | under["ignore"]
+    seen = {**under, "category": torch.where(stays, under["category"], NONE)}
+    joined = _side_by_side([seen, {**over, "category": category}], shares)
+    return {**joined, "pasted": pasted}
+
+
+def _within(boxes: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return 1 for each row [N, M, H] and column [N, M, W] whose middle lies in a box, else 0."""
+    found = []
+    for axis, steps in ((1, size[0]), (0, size[1])):
+        middles = torch.arange(steps, device=boxes.device) + 0.5
+        after = middles >= boxes[..., axis, None]
+        found.append((after & (middles < boxes[..., axis + 2, None])).float())
+    return found[0], found[1]

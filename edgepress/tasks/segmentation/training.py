@@ -74,12 +74,28 @@ class Training:
         return {"mask": by.move(truth["mask"][:, None], IGNORED)[:, 0]}
 
     def mixing(self, kind: Mixture) -> Mix | None:
-        """Return how masks are laid side by side; a pixel of two pictures has no class."""
+        """Return how masks lie side by side or over another; a blended pixel has no class."""
+        if kind == "copy_paste":
+            return self._pasted
         return _side_by_side if kind == "mosaic" else None
 
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network, with the argmax in its graph where the task asks for it."""
         return Argmax(network) if self.params.argmax else network
+
+    def _pasted(self, parts: Sequence[Outputs], shares: Tensor) -> Outputs:
+        """Return masks with the class of the second part that has the fewest pixels there.
+
+        A picture all of one class has nothing that could be told from what is around it.
+        """
+        under, over = (part["mask"] for part in parts)
+        each = torch.arange(len(self.classes), device=over.device)
+        counts = torch.stack([(over == label).sum((1, 2)) for label in each], 1)
+        there = counts > 0
+        rarest = torch.where(there, counts, over[0].numel() + 1).argmin(1)
+        several = (there.sum(1) > 1)[:, None, None]
+        pasted = (over == rarest[:, None, None]) & several & (shares[1] > 0)
+        return {"mask": torch.where(pasted, over, under), "pasted": pasted}
 
 
 def training(classes: tuple[str, ...], *, params: Params) -> Training:

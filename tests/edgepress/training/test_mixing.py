@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgepress.tasks.task import Task
 from edgepress.training.augment import augmented
 from edgepress.training.changes import Changes
-from edgepress.training.mixing import Sample, mixup, mosaic, refused
+from edgepress.training.mixing import Sample, copy_paste, mixup, mosaic, refused
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
 DETECTION = {
@@ -32,6 +32,7 @@ SEVERAL = {
 }
 ONE = {"method": "classification"}
 MASKS = {"method": "segmentation", "ignore_index": 255, "argmax": False}
+_NAMES = ("boxes", "category")
 SEEDS = st.integers(0, 10_000)
 
 
@@ -84,6 +85,7 @@ def test_boxes_follow_their_pixels_when_four_pictures_become_one(seed: int, shar
 def test_nothing_changes_when_no_picture_is_put_together() -> None:
     before = boxed(4)
     assert mosaic(before, 0.0, learner(DETECTION), seeded(0)) is before
+    assert copy_paste(before, 0.0, learner(DETECTION), seeded(0)) is before
     assert mixup(before, 0.0, learner(DETECTION), seeded(0)) is before
 
 
@@ -150,18 +152,91 @@ def test_loss_of_a_blend_is_the_blend_of_losses_when_shares_are_known() -> None:
 
 @pytest.mark.parametrize(
     ("entry", "words"),
-    [(ONE, ["mosaic"]), (SEVERAL, ["mosaic"]), (MASKS, ["mixup"]), (DETECTION, ["mixup"])],
+    [
+        (ONE, ["mosaic", "copy_paste"]),
+        (SEVERAL, ["mosaic", "copy_paste"]),
+        (MASKS, ["mixup"]),
+        (DETECTION, ["mixup"]),
+    ],
 )
 def test_what_labels_cannot_say_is_refused(entry: dict[str, Any], words: list[str]) -> None:
-    both = Changes(mosaic=0.5, mixup=0.2)
+    both = Changes(mosaic=0.5, mixup=0.2, copy_paste=0.5)
     assert refused(both, learner(entry)) == words
     assert refused(Changes(flip=0.5), learner(entry)) == []
     assert refused("shift", None) == []
-    assert refused(both, None) == ["mosaic", "mixup"]
+    assert refused(both, None) == ["mosaic", "mixup", "copy_paste"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.floats(0, 1))
+def test_boxes_follow_their_pixels_when_objects_are_pasted(seed: int, share: float) -> None:
+    before = boxed(5)
+    after = copy_paste(before, share, learner(DETECTION), seeded(seed))
+    assert set(after.truth) == set(before.truth)
+    for index in range(5):
+        image = after.images[index, 0]
+        truth = {name: values[index] for name, values in after.truth.items()}
+        there = truth["category"] >= 0
+        painted = before.images[index, 0].clone()
+        own = before.truth["boxes"][index, 1]
+        kept = there & (truth["boxes"] == own).all(1) & (truth["category"] == index)
+        for box, category in zip(*(truth[name][there] for name in _NAMES), strict=True):
+            x0, y0, x1, y1 = map(int, box.tolist())
+            if category != index:
+                painted[y0:y1, x0:x1] = 200 + category
+        assert torch.equal(painted, image)
+        seen = float((image == 200 + index).sum()) / 240
+        assert bool(kept.any()) == (seen >= 0.3 - 1e-6)
+
+
+@pytest.mark.parametrize(("hidden", "labels"), [(7, [0, 1]), (8, [1])])
+def test_object_loses_its_label_when_more_than_seven_tenths_are_hidden(
+    hidden: int, labels: list[int]
+) -> None:
+    under, over = ({name: each[[row]] for name, each in boxed(2).truth.items()} for row in (0, 1))
+    under["boxes"][0, 1] = torch.tensor([20.0, 10, 30, 20])
+    over["boxes"][0, 1] = torch.tensor([10.0, 0, 20 + hidden, 40])
+    found = learner(DETECTION).mixing("copy_paste")([under, over], torch.ones(2, 1, 48, 64))
+    there = found["category"][found["category"] >= 0]
+    assert there.tolist() == labels
+    assert int(found["pasted"].sum()) == (10 + hidden) * 40
+
+
+def test_a_crowd_is_not_pasted_and_stays_when_it_is_hidden() -> None:
+    before = boxed(2)
+    before.truth["crowd"][0, 1] = True
+    before.truth["boxes"][0, 1] = torch.tensor([20.0, 10, 26, 14])
+    for seed in range(20):
+        after = copy_paste(before, 1.0, learner(DETECTION), seeded(seed))
+        crowds = after.truth["crowd"] & (after.truth["category"] >= 0)
+        assert crowds.sum(1).tolist() == [1, 0]
+
+
+def test_masks_follow_their_pixels_when_a_class_is_pasted() -> None:
+    images = boxed(5).images
+    masks = (images[:, 0] >= 200).to(torch.uint8)
+    masks[0] = images[0] = 0  # all of one class: nothing to paste
+    added = 0
+    for seed in range(6):
+        after = copy_paste(Sample(images, {"mask": masks}), 0.8, learner(MASKS), seeded(seed))
+        mask = after.truth["mask"]
+        assert set(after.truth) == {"mask"}
+        assert torch.equal(mask == 1, after.images[:, 0] >= 200)
+        assert (mask >= masks).all()
+        added += int((mask != masks).sum())
+    assert added > 1000
+
+
+def test_other_draws_stay_as_they_were_when_objects_are_pasted() -> None:
+    draws = seeded(3)
+    copy_paste(boxed(4), 1.0, learner(DETECTION), draws)
+    assert torch.equal(torch.rand(3, generator=draws), torch.rand(3, generator=seeded(3)))
 
 
 def test_learning_goes_on_from_what_was_mixed_when_everything_is_on() -> None:
-    named = Changes(flip=0.5, shift=0.1, scale=(0.8, 1.25), rotate=5, contrast=0.2, mosaic=1.0)
+    named = Changes(
+        flip=0.5, shift=0.1, scale=(0.8, 1.25), rotate=5, contrast=0.2, mosaic=1.0, copy_paste=0.5
+    )
     rules = learner(DETECTION)
     after = augmented(boxed(6), named, rules, seeded(2))
     again = augmented(boxed(6), named, rules, seeded(2))
