@@ -1,6 +1,6 @@
 """A dense student taught by the labels alone, by its teacher's answers, and by its teacher's maps.
 
-Nuclei at 64 px: a timm `resnet10t` with a U-Net of width 32 teaches a ResNet-8 of width 8 with one
+Nuclei at 64 px: a timm `resnet10t` with a U-Net of width 32 teaches a ResNet-8 of width 16 with one
 of width 16; one teacher, every student with the same epochs and seeds, one thread. Judged by the
 foreground's Dice over the test split. Weights of the methods are set beforehand, not searched.
 Run: python benchmarks/distillation.py IMAGES MASKS [--epochs 15] [--seeds 3]
@@ -28,7 +28,7 @@ from edgepress.training.loop import Job
 
 SPEC = InputSpec(height=64, width=64, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 TEACHER = ({"method": "timm", "model": "resnet10t", "pretrained": False}, 32)
-STUDENT = ({"method": "resnet_cifar", "depth": 8, "width": 8}, 16)
+STUDENT = ({"method": "resnet_cifar", "depth": 8, "width": 16}, 16)
 TEACHER_EPOCHS = 30
 SHARED = {name: value for name, value in RECIPE.items() if name != "label_smoothing"}
 WAYS: dict[str, dict[str, Any]] = {
