@@ -9,7 +9,7 @@ from torch import nn
 
 from edgepress.training import machine
 
-CASES = [(channels, images) for channels in (2, 4, 6, 12) for images in (1, 3)]
+CASES = [(channels, images) for channels in (2, 4, 6, 8, 12) for images in (1, 3)]
 TRAIN = f"""
 import os, sys
 import numpy as np, torch
@@ -55,7 +55,7 @@ def trainings() -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("images", [1, 3])
-@pytest.mark.parametrize("channels", [2, 4, 6, 12])
+@pytest.mark.parametrize("channels", [2, 4, 6, 8, 12])
 def test_training_survives_when_a_strided_pointwise_convolution_is_narrow(
     channels: int, images: int, trainings: subprocess.CompletedProcess[str]
 ) -> None:
