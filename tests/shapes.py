@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +70,10 @@ class Shapes:
 
     def inputs(self, spec: InputSpec = SPEC) -> npt.NDArray[np.float32]:
         """Return the pictures as a device with this record prepares them."""
-        return normalise(np.stack([decode(_png(each), spec) for each in self.pictures]), spec)
+        return normalise(np.stack([decode(png(each), spec) for each in self.pictures]), spec)
 
 
-def _png(picture: npt.NDArray[np.uint8]) -> bytes:
+def png(picture: npt.NDArray[np.uint8]) -> bytes:
     held = io.BytesIO()
     Image.fromarray(picture).save(held, "PNG", compress_level=0)
     return held.getvalue()
@@ -126,22 +127,36 @@ def _drawn(rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], list[dict[s
 
 
 def learnt(items: Shapes, seed: int, steps: int, earlier: int) -> tuple[Weights, Weights]:
-    """Learn by the task's own loss; return the weights after `earlier` and after all steps.
+    """Learn by the task's own loss; return the weights after `earlier` and after all steps."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.from_numpy(items.inputs())
+    truth = {name: torch.from_numpy(values) for name, values in items.truth.items()}
+    weights = _drawn_weights(generator)
+
+    def loss(weights: dict[str, Tensor]) -> Tensor:
+        rows = torch.randint(len(inputs), (BATCH,), generator=generator)
+        batch = {name: values[rows] for name, values in truth.items()}
+        return TASK.learner.loss(outputs(weights, inputs[rows]), batch)["loss"]
+
+    return descended(weights, loss, steps, earlier)
+
+
+def descended(
+    weights: dict[str, Tensor],
+    loss: Callable[[dict[str, Tensor]], Tensor],
+    steps: int,
+    earlier: int,
+) -> tuple[Weights, Weights]:
+    """Lower the loss of a drawn batch at each step; return weights after `earlier` and all steps.
 
     Adam is by hand: torch.optim loads a compiler, which takes longer than the learning.
     """
-    generator = torch.Generator().manual_seed(seed)
-    weights = {name: each.requires_grad_() for name, each in _drawn_weights(generator).items()}
+    weights = {name: each.requires_grad_() for name, each in weights.items()}
     first = {name: torch.zeros_like(each) for name, each in weights.items()}
     second = {name: torch.zeros_like(each) for name, each in weights.items()}
-    inputs = torch.from_numpy(items.inputs())
-    truth = {name: torch.from_numpy(values) for name, values in items.truth.items()}
     kept: list[Weights] = []
     for step in range(1, steps + 1):
-        rows = torch.randint(len(inputs), (BATCH,), generator=generator)
-        batch = {name: values[rows] for name, values in truth.items()}
-        loss = TASK.learner.loss(outputs(weights, inputs[rows]), batch)["loss"]
-        found = torch.autograd.grad(loss, list(weights.values()))
+        found = torch.autograd.grad(loss(weights), list(weights.values()))
         rate = RATE * min(step / WARM, 1 - (step - 1) / steps)
         with torch.no_grad():
             for name, slope in zip(weights, found, strict=True):
@@ -202,7 +217,8 @@ def after(model: ModelProto, nodes: list[NodeProto], **held: Any) -> ModelProto:
     """
     changed = ModelProto()
     changed.CopyFrom(model)
-    given = {name for each in nodes for name in each.output} & set(OUTPUTS)
+    given = {name for each in nodes for name in each.output}
+    given &= {each.name for each in model.graph.output}
     for each in changed.graph.node:
         for place, name in enumerate(each.output):
             if name in given:

@@ -1,4 +1,8 @@
-"""Ways in which an export that gives boxes is spoilt, as changes of its graph."""
+"""Ways in which exports are spoilt: changes of a graph, of its input's record, and of pictures.
+
+A graph is changed behind its outputs, so that the same change serves float and quantized ones.
+`what` is how the names of the outputs begin that are changed.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +10,51 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from onnx import ModelProto, NodeProto, helper
 
 from tests.shapes import CLASSES, SPEC, STRIDES, after
 
 Change = Callable[[ModelProto], ModelProto]
+Picture = npt.NDArray[np.uint8]
 
 
 def node(kind: str, inputs: list[str], outputs: list[str], **more: Any) -> NodeProto:
     return helper.make_node(kind, inputs, outputs, **more)
 
 
+def outputs_of(model: ModelProto, what: str) -> list[str]:
+    """Return the names of the outputs that begin so."""
+    return [each.name for each in model.graph.output if each.name.startswith(what)]
+
+
 def ordered(what: str, order: list[int]) -> Change:
-    """Put the channels of the maps `what` into another order."""
+    """Put the channels of the outputs `what` into another order."""
 
     def change(model: ModelProto) -> ModelProto:
-        names = [f"{what}_{stride}" for stride in STRIDES]
+        names = outputs_of(model, what)
         nodes = [node("Gather", [f"{name}_plain", "order"], [name], axis=1) for name in names]
         return after(model, nodes, order=np.array(order))
 
     return change
 
 
-def times(factor: float) -> Change:
+def times(factor: float, what: str = "scores") -> Change:
     """Multiply all logits: no class and no place changes, every confidence does."""
 
     def change(model: ModelProto) -> ModelProto:
-        names = [f"scores_{stride}" for stride in STRIDES]
+        names = outputs_of(model, what)
         nodes = [node("Mul", [f"{name}_plain", "factor"], [name]) for name in names]
         return after(model, nodes, factor=np.float32(factor))
 
     return change
 
 
-def ending(kind: str, **more: Any) -> Change:
-    """End the maps of scores in one more operator."""
+def ending(kind: str, what: str = "scores", **more: Any) -> Change:
+    """End the logits in one more operator."""
 
     def change(model: ModelProto) -> ModelProto:
-        names = [f"scores_{stride}" for stride in STRIDES]
+        names = outputs_of(model, what)
         return after(model, [node(kind, [f"{name}_plain"], [name], **more) for name in names])
 
     return change
@@ -126,7 +137,7 @@ def one_scale_in_pixels(model: ModelProto) -> ModelProto:
     return after(model, nodes, **held)
 
 
-def logarithm(cut: float) -> Change:
+def logarithm(cut: float, what: str = "scores_8") -> Change:
     """Add nothing times a logarithm of the image's mean over `cut`: NaN for darker images."""
 
     def change(model: ModelProto) -> ModelProto:
@@ -135,8 +146,48 @@ def logarithm(cut: float) -> Change:
             node("Sub", ["mean", "cut"], ["over"]),
             node("Log", ["over"], ["log"]),
             node("Mul", ["log", "none"], ["nothing"]),
-            node("Add", ["scores_8_plain", "nothing"], ["scores_8"]),
+            node("Add", [f"{what}_plain", "nothing"], [what]),
         ]
         return after(model, nodes, cut=np.float32(cut), none=np.float32(0))
 
     return change
+
+
+def asymmetric(model: ModelProto) -> ModelProto:
+    """Enlarge from pixels' corners for their middles: by two, all moves half a pixel."""
+    changed = ModelProto()
+    changed.CopyFrom(model)
+    for each in changed.graph.node:
+        for attribute in each.attribute if each.op_type == "Resize" else ():
+            if attribute.name == "coordinate_transformation_mode":
+                attribute.s = b"asymmetric"
+    return changed
+
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+SPECS: dict[str, dict[str, Any]] = {
+    "stretched": {"fit": "stretch"},
+    "nearest": {"resize": "nearest"},
+    "bicubic": {"resize": "bicubic"},
+    "mean and std of ImageNet": IMAGENET,
+    "no mean": {"mean": (0.0, 0.0, 0.0)},
+}
+"""Name of a fault -> what the record of the input says instead."""
+
+
+def bgr(picture: Picture) -> Picture:
+    return picture[..., ::-1]
+
+
+def mirrored(picture: Picture) -> Picture:
+    return picture[:, ::-1]
+
+
+def turned(picture: Picture) -> Picture:
+    """As a phone stores it beside EXIF's number, for who does not read that."""
+    return np.rot90(picture)
+
+
+def some(pictures: tuple[Picture, ...], change: Any, one_in: int = 1) -> tuple[Picture, ...]:
+    """Change the first of every `one_in` pictures."""
+    return tuple(each if number % one_in else change(each) for number, each in enumerate(pictures))
