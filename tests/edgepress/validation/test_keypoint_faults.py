@@ -8,6 +8,7 @@ order in every label.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from PIL import Image
 from torch import nn
 
 from edgepress.data.labels import Seen
+from edgepress.data.preprocess import decode, normalise
 from edgepress.devices import host
 from edgepress.records.inputs import InputSpec
 from edgepress.records.reference import OpenReference
@@ -32,7 +35,7 @@ from edgepress.validation.latency import Plan
 from edgepress.validation.timing import Timing
 from tests.exported import BUNDLE, export_as
 
-SIDE, STRIDE, ITEMS = 32, 2, 200
+SIDE, STRIDE, ITEMS, EARLIER = 32, 2, 200, 180
 SPEC = InputSpec(height=SIDE, width=SIDE, channels=3, mean=(0.3, 0.3, 0.5), std=(0.35, 0.3, 0.4))
 ENTRY: dict[str, Any] = {
     "method": "keypoints",
@@ -110,8 +113,8 @@ def test_set() -> Spots:
 
 
 @pytest.fixture(scope="module")
-def weights() -> Weights:
-    """Weights of two convolutions and a pointwise one, learnt by the task's loss."""
+def learnt() -> tuple[Weights, Weights]:
+    """Weights of two convolutions and a pointwise one by the task's loss, earlier and at last."""
     train = spots(240, 0)
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 12, 5, 2, 2), nn.ReLU(), nn.Conv2d(12, 16, 3, 1, 1), nn.ReLU()]
@@ -120,6 +123,7 @@ def weights() -> Weights:
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     inputs = torch.from_numpy(train.inputs())
     truth = {name: torch.from_numpy(values) for name, values in train.truth.items()}
+    kept = []
     for step in range(240):
         rows = torch.randperm(240, generator=torch.Generator().manual_seed(step))[:48]
         batch = {name: values[rows] for name, values in truth.items()}
@@ -127,12 +131,21 @@ def weights() -> Weights:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    named = zip("abc", (network[0], network[2], network[4]), strict=True)
-    return {
-        f"{name}_{part}": getattr(layer, part).detach().numpy()
-        for name, layer in named
-        for part in ("weight", "bias")
-    }
+        if step in (EARLIER, 239):
+            named = zip("abc", (network[0], network[2], network[4]), strict=True)
+            kept.append(
+                {
+                    f"{name}_{part}": getattr(layer, part).detach().numpy().copy()
+                    for name, layer in named
+                    for part in ("weight", "bias")
+                }
+            )
+    return kept[0], kept[1]
+
+
+@pytest.fixture(scope="module")
+def weights(learnt: tuple[Weights, Weights]) -> Weights:
+    return learnt[1]
 
 
 def graph(weights: Weights, *more: Any, task: Task = TASK, **held: np.ndarray) -> ModelProto:
@@ -331,6 +344,83 @@ def test_pictures_prepared_otherwise_are_blocked(
     precision: str, change: Any, sees: set[str], weights: Weights, blocked: Any
 ) -> None:
     assert blocked(graph(weights), precision, change=change) >= sees
+
+
+def test_weights_from_before_the_last_steps_are_blocked_at_fp32(
+    learnt: tuple[Weights, Weights], blocked: Any
+) -> None:
+    assert blocked(graph(learnt[0]), "fp32") >= {"parity", "agreement"}
+
+
+def test_maps_a_twentieth_larger_are_blocked_at_fp32(weights: Weights, blocked: Any) -> None:
+    larger = {name: weights[name] * np.float32(1.05) for name in ("c_weight", "c_bias")}
+    assert blocked(graph({**weights, **larger}), "fp32") >= {"parity"}
+
+
+@precisions
+def test_maps_that_became_shares_are_blocked(
+    precision: str, weights: Weights, blocked: Any
+) -> None:
+    model = graph(weights, node("Sigmoid", ["maps"], ["heatmaps"]))
+    assert blocked(model, precision) >= {"parity", "agreement"}
+
+
+BOXED = SPEC.model_copy(update={"fit": "letterbox"})
+
+
+@dataclass(frozen=True)
+class Wide(Spots):
+    """The same spots in the middle of pictures half as wide again, as a device prepares them."""
+
+    def inputs(self, spec: InputSpec = BOXED) -> np.ndarray:
+        found = []
+        for pixels in self.pixels:
+            picture = np.full((48, 72, 3), 40, np.uint8)
+            picture[:, 12:60] = Image.fromarray(pixels).resize((48, 48), Image.Resampling.BICUBIC)
+            found.append(decode(_png(picture), spec))
+        return normalise(np.stack(found), spec)
+
+
+def _png(picture: np.ndarray) -> bytes:
+    held = io.BytesIO()
+    Image.fromarray(picture).save(held, "PNG", compress_level=0)
+    return held.getvalue()
+
+
+def quarter_turned(images: np.ndarray) -> np.ndarray:
+    """One picture in ten as the file has it, without the turn that its EXIF asks for."""
+    turned = images.copy()
+    turned[::10] = np.rot90(images[::10], axes=(2, 3))
+    return turned
+
+
+@pytest.mark.parametrize(
+    ("change", "sees"),
+    [
+        ({}, set()),
+        ({"fit": "stretch"}, {"parity", "agreement"}),
+        ({"resize": "nearest"}, {"parity", "agreement"}),
+        ({"resize": "bicubic"}, {"parity"}),
+    ],
+    ids=["none", "stretched", "nearest", "bicubic"],
+)
+def test_pictures_prepared_by_another_record_are_blocked_at_fp32(
+    change: dict[str, Any], sees: set[str], weights: Weights, test_set: Spots, blocked: Any
+) -> None:
+    items = Wide(test_set.pixels, test_set.truth)
+    held = refer(graph(weights), items, tuple(range(ITEMS)))
+    wrong = items.inputs(BOXED.model_copy(update=change))
+    found = blocked(graph(weights), "fp32", held=held, change=lambda images: wrong)
+    # Those of the scores fail without a fault: the spots are smaller than those that were learnt.
+    assert found & {"parity", "agreement", "drop"} >= sees
+    assert sees or not found & {"parity", "agreement", "drop"}
+
+
+@precisions
+def test_pictures_not_turned_by_their_exif_are_blocked(
+    precision: str, weights: Weights, blocked: Any
+) -> None:
+    assert blocked(graph(weights), precision, change=quarter_turned) >= {"agreement", "drop"}
 
 
 def nan_in_one(weights: Weights, test_set: Spots) -> tuple[ModelProto, int]:
