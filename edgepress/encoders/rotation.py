@@ -3,7 +3,8 @@
 Paper: Gidaris, Singh and Komodakis 2018, https://arxiv.org/abs/1803.07728. Every image goes in
 four times per step, rotated by 0, 90, 180 and 270 degrees (exact: transpose and flip), and the
 network names the rotation. Embeddings are the pooled features after the second of three stages,
-which transfer better than the last, less their mean.
+which transfer better than the last, less their mean. Images above `MOST_SIDE` are averaged down by
+a whole factor first, since its convolutions are of the input's size: 256 pixels cost 16 times 64.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from edgepress.training import loop
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Batch, Job, Recipe
 
+MOST_SIDE = 64
+"""Pixels of a side that are looked at."""
 BATCH = 256
 """Images per forward pass once trained."""
 
@@ -40,9 +43,10 @@ class Params(Recipe):
 class RotNet(nn.Module):
     """Three convolutional stages and a four-way classifier; `features` stops after the second."""
 
-    def __init__(self, width: int, channels: int) -> None:
-        """Build for images of `channels` channels."""
+    def __init__(self, width: int, channels: int, side: int) -> None:
+        """Build for square images of `channels` channels."""
         super().__init__()
+        self.shrink = nn.AvgPool2d(-(-side // MOST_SIDE), ceil_mode=True)
         self.stage1 = _stage(channels, width, stride=1)
         self.stage2 = _stage(width, 2 * width, stride=2)
         self.stage3 = _stage(2 * width, 4 * width, stride=2)
@@ -51,12 +55,13 @@ class RotNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images [N, C, H, W] to rotation logits [N, 4]."""
-        x = self.stage3(self.stage2(self.stage1(x)))
+        x = self.stage3(self.stage2(self.stage1(self.shrink(x))))
         return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
 
     def features(self, x: Tensor) -> Tensor:
         """Map images [N, C, H, W] to embeddings [N, 8 * width]."""
-        return self.grid(self.stage2(self.stage1(x))).flatten(1)  # type: ignore[no-any-return]
+        maps = self.stage2(self.stage1(self.shrink(x)))
+        return self.grid(maps).flatten(1)  # type: ignore[no-any-return]
 
 
 class Features(nn.Module):
@@ -92,7 +97,7 @@ def network(params: Params, spec: InputSpec) -> Features:
     """Return the encoder's network with fresh weights; images that are not square are refused."""
     if spec.height != spec.width:
         raise UserError("embed: the rotation encoder needs square images; set input.height = width")
-    return Features(RotNet(params.width, spec.channels))
+    return Features(RotNet(params.width, spec.channels, spec.height))
 
 
 def _name_rotation(trained: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -62,4 +62,15 @@ def test_encoding_is_refused_when_images_are_not_square(manifest: Path) -> None:
 def test_network_has_the_papers_four_answers_when_built() -> None:
     import torch
 
-    assert RotNet(8, 3)(torch.zeros(2, 3, 32, 32)).shape == (2, 4)
+    assert RotNet(8, 3, 32)(torch.zeros(2, 3, 32, 32)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("side", [64, 65, 150, 256])
+def test_large_images_are_averaged_down_before_any_convolution(side: int) -> None:
+    import torch
+
+    network = RotNet(8, 3, side)
+    shrunk = network.shrink(torch.zeros(1, 3, side, side))
+    assert shrunk.shape[2] <= 64
+    assert side > 64 or shrunk.shape[2] == side
+    assert network.features(torch.zeros(1, 3, side, side)).shape == (1, 64)
