@@ -61,6 +61,7 @@ class Ssdlite(nn.Module):
             _predictor(channels[level], output)
             for level, output in zip(self.level, outputs, strict=True)
         )
+        self.float_layers = tuple(f"predictors.{index}.1" for index in range(len(outputs)))
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
         """Map a backbone's features to the outputs."""

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from edgepress.errors import UserError
+from edgepress.records.named import Named
 from edgepress.records.record import Record, sha256_file
 from edgepress.records.tensors import Arrays
 
@@ -51,15 +51,9 @@ class Changed(Record):
     @classmethod
     def open(cls, folder: Path) -> OpenChanged:
         """Read a folder written by `create`; missing, changed or damaged files are UserErrors."""
-        record, path = cls.read(folder), folder / ANSWERS
-        if not path.is_file() or sha256_file(path) != record.answers_sha256:
-            raise UserError(f"{path}: is not the file {cls.file_name} names; run validate again")
-        try:
-            with np.load(path, allow_pickle=False) as opened:
-                held = {name: opened[name] for name in opened.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); run validate again") from None
-        return OpenChanged(record.ids, record.agreement, held)
+        record = cls.read(folder)
+        named = Named(folder / ANSWERS, record.answers_sha256, cls.file_name, "validate")
+        return OpenChanged(record.ids, record.agreement, named.arrays())
 
 
 def fitting(answers: Arrays) -> int:

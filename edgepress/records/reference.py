@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from edgepress.errors import UserError
+from edgepress.records.named import Named
 from edgepress.records.record import Record, sha256_file
 from edgepress.records.tensors import Arrays, Groups, TensorSpec
 
@@ -80,14 +80,7 @@ class Reference(Record):
         held: Arrays = {}
         files = {ANSWERS: record.answers_sha256, SAMPLE: record.sample_sha256}
         for name, expected in files.items():
-            path = folder / name
-            if not path.is_file() or sha256_file(path) != expected:
-                raise UserError(f"{path}: is not the file reference.json names; run quantize again")
-            try:
-                with np.load(path, allow_pickle=False) as opened:
-                    held.update({key: opened[key] for key in opened.files})
-            except (OSError, ValueError, EOFError) as error:
-                raise UserError(f"{path}: cannot be read ({error}); run quantize again") from None
+            held |= Named(folder / name, expected, cls.file_name, "quantize").arrays()
         return OpenReference(
             ids=tuple(map(str, held["ids"])),
             truth=_under("truth.", held),

@@ -1,1 +1,1 @@
-"""Tasks: what is to be learnt, a folder each, always the same four files and perhaps a fifth."""
+"""Tasks: what is to be learnt, a folder each, always the same four files, some with more."""

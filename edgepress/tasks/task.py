@@ -199,17 +199,22 @@ class Task:
 
     def diagnosis(self, answers: Arrays, truth: Arrays) -> Diagnosis:
         """Return what the task tells of answers; nothing where it has no `diagnosis.py`."""
-        name = f"edgepress.tasks.{self.name}.diagnosis"
-        if importlib.util.find_spec(name) is None:
+        if (tell := self._optional("diagnosis")) is None:
             return Diagnosis()
-        tell = importlib.import_module(name).diagnosis
         return cast(Diagnosis, tell(answers, truth, self.classes, params=self.params))
 
     def ending(self, spec: InputSpec) -> Ending | None:
         """Return the answer's last steps for a graph; None where the folder has no graph.py."""
-        if importlib.util.find_spec(f"edgepress.tasks.{self.name}.graph") is None:
+        if (graph := self._optional("graph")) is None:
             return None
-        return cast(Ending, self._file("graph")(spec))
+        return cast(Ending, graph(self.classes, spec, params=self.params))
+
+    def _optional(self, name: str) -> Callable[..., Any] | None:
+        """Return the function of a file that a task may do without."""
+        path = f"edgepress.tasks.{self.name}.{name}"
+        if importlib.util.find_spec(path) is None:
+            return None
+        return cast(Callable[..., Any], getattr(importlib.import_module(path), name))
 
     def _file(self, name: str) -> Any:
         module = importlib.import_module(f"edgepress.tasks.{self.name}.{name}")

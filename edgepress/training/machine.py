@@ -42,9 +42,9 @@ def _overruns(module: nn.Module) -> bool:
     """Tell a layer whose channels-last gradient corrupts memory on the CPU.
 
     torch 2.14.1's oneDNN writes past its buffer for strided 1x1 convolutions of few channels: fewer
-    than 8 on AVX2, 8 as well on AVX-512, whose registers hold 16 numbers. glibc then aborts with
-    "corrupted double-linked list", or the process ends by SIGSEGV. Either the weight or the image
-    being channels last is enough for it to choose that kernel.
+    than 8 on AVX2, 8 as well on AVX-512. glibc then aborts with "corrupted double-linked list", or
+    the process ends by SIGSEGV. 9 to 15 were not seen to, but AVX-512's registers hold 16 numbers.
+    Either the weight or the image being channels last is enough for it to choose that kernel.
     """
     return (
         isinstance(module, nn.Conv2d)

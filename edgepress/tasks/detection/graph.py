@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
+from edgepress.tasks.detection.answers import Answers
 from edgepress.tasks.detection.labels import Params
 from edgepress.tasks.detection.learning.learning import opened
-
-if TYPE_CHECKING:
-    from edgepress.tasks.task import Ending
+from edgepress.tasks.task import Ending
 
 
 class Boxes(nn.Module):
@@ -36,33 +33,18 @@ class Boxes(nn.Module):
         return boxes, torch.where(there, scores, 0.0).transpose(1, 2)
 
 
-def graph(classes: tuple[str, ...], *, params: Params) -> EndingOf:
-    """Return what makes the ending for an input."""
-    return EndingOf(classes, params)
-
-
-class EndingOf:
-    """The ending of this task's graphs."""
-
-    def __init__(self, classes: tuple[str, ...], params: Params) -> None:
-        """Keep what the task says."""
-        self.classes, self.params = classes, params
-
-    def __call__(self, spec: InputSpec) -> Ending:
-        """Return the ending; its outputs are those of `Answers.decode`, and how many there are."""
-        from edgepress.tasks.detection.answers import Answers
-        from edgepress.tasks.task import Ending
-
-        maps, most = Answers(self.classes, self.params).outputs(spec), self.params.most_answers
-        return Ending(
-            module=Boxes(self.params, spec, tuple(each.name for each in maps)).eval(),
-            maps=maps,
-            outputs=(
-                TensorSpec(name="boxes", shape=(1, most, 4), layout="NLC"),
-                TensorSpec(name="scores", shape=(1, most), layout="NL"),
-                TensorSpec(name="category", shape=(1, most), dtype="int32", layout="NL"),
-                TensorSpec(name="count", shape=(1,), dtype="int32", layout="N"),
-            ),
-            least_score=self.params.least_score,
-            overlap=self.params.overlap,
-        )
+def graph(classes: tuple[str, ...], spec: InputSpec, *, params: Params) -> Ending:
+    """Return the ending; its outputs are those of `Answers.decode`, and how many there are."""
+    maps, most = Answers(classes, params).outputs(spec), params.most_answers
+    return Ending(
+        module=Boxes(params, spec, tuple(each.name for each in maps)).eval(),
+        maps=maps,
+        outputs=(
+            TensorSpec(name="boxes", shape=(1, most, 4), layout="NLC"),
+            TensorSpec(name="scores", shape=(1, most), layout="NL"),
+            TensorSpec(name="category", shape=(1, most), dtype="int32", layout="NL"),
+            TensorSpec(name="count", shape=(1,), dtype="int32", layout="N"),
+        ),
+        least_score=params.least_score,
+        overlap=params.overlap,
+    )

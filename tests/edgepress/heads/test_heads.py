@@ -166,10 +166,12 @@ def test_stride_finer_than_the_backbones_is_refused_in_one_line() -> None:
         )
 
 
+CODES = {"method": "default_boxes", "ratios": [2], "least": 0.2, "most": 0.6}
 FLOAT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     **{name: (SEGMENTATION, MASKS[name]) for name in ("unet", "lraspp")},
     **{name: ({**POINTS, **FORMS[name][0]}, FORMS[name][1]) for name in ("fine", "simcc")},
     "decoupled": (DETECTION, DECOUPLED),
+    "ssdlite": ({**DETECTION, "coding": CODES}, {"method": "ssdlite", "width": 16}),
     "linear": ({"method": "classification"}, {"method": "linear"}),
 }
 
