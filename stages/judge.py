@@ -20,22 +20,28 @@ def work(stage: Stage) -> None:
     """Judge every target that params.yaml names."""
     gates = stage.section(Gates, "gates")
     counts = dict.fromkeys(("pass", "fail", "not_run"), 0)
+    measured = {key: _measured(key) for key in keys(stage.tree)}
     with stage.output(JUDGED) as out:
-        for key in keys(stage.tree):
-            folder = MEASURED / key
-            measurement = Measurement.read(folder)
-            target = Target.parse(key)
-            if measurement.target != target:
-                raise UserError(
-                    f"{folder}: holds a measurement of {measurement.target}; validate it"
-                )
+        for key, measurement in measured.items():
+            target = measurement.target
             baseline = target.model_copy(update={"precision": str(stage.raw("baseline"))})
-            verdicts = judge(measurement, gates, budget(stage.tree, target), baseline)
-            sha256 = sha256_file(folder / Measurement.file_name)
+            before = measured.get(str(baseline))
+            verdicts = judge(measurement, gates, budget(stage.tree, target), baseline, before)
+            sha256 = sha256_file(MEASURED / key / Measurement.file_name)
             verdicts = verdicts.model_copy(update={"measurement_sha256": sha256})
             verdicts.write(out / key)
             counts[verdicts.outcome.replace("-", "_")] += 1
     stage.metrics(**counts)
+
+
+def _measured(key: str) -> Measurement:
+    """Return the measurement of a target; one of another target is refused."""
+    measurement = Measurement.read(MEASURED / key)
+    if measurement.target != Target.parse(key):
+        raise UserError(
+            f"{MEASURED / key}: holds a measurement of {measurement.target}; validate it"
+        )
+    return measurement
 
 
 if __name__ == "__main__":

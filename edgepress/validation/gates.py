@@ -45,8 +45,18 @@ class Budget(Config):
     """Most MB (10^6 bytes) of resident memory of a fresh process."""
 
 
-def judge(measurement: Measurement, gates: Gates, budget: Budget, baseline: Target) -> Verdicts:
-    """Judge a measurement; the baseline itself has nothing to beat and no speed-up gate."""
+def judge(
+    measurement: Measurement,
+    gates: Gates,
+    budget: Budget,
+    baseline: Target,
+    before: Measurement | None = None,
+) -> Verdicts:
+    """Judge a measurement; the baseline itself has nothing to beat and no speed-up gate.
+
+    `before` is the baseline's own measurement, None where it is not a target: what the same
+    toolchain changed before it quantized would hide in the larger bounds of INT8.
+    """
     if "export" in measurement.not_run:
         gone = _not_run("export", None, "", measurement.not_run)
         return Verdicts(target=measurement.target, verdicts=(gone,))
@@ -62,6 +72,8 @@ def judge(measurement: Measurement, gates: Gates, budget: Budget, baseline: Targ
         _memory(measurement, budget),
     ]
     if measurement.target != baseline:
+        if before is not None:
+            verdicts.append(_baseline(before, gates))
         verdicts.append(_speedup(measurement, gates, baseline))
     return Verdicts(target=measurement.target, verdicts=tuple(verdicts))
 
@@ -234,6 +246,22 @@ def _memory(measurement: Measurement, budget: Budget) -> Verdict:
     if peak is None:
         return _not_run("memory", bound, "MB", measurement.not_run)
     return _compare("memory", (peak, "<=", bound), "MB", f"a fresh process peaks at {peak:.1f} MB")
+
+
+def _baseline(before: Measurement, gates: Gates) -> Verdict:
+    """Ask whether the baseline's files answer as the Bundle does; what they cost is their own."""
+    asked = (_integrity(before), _parity(before, gates), _agreement(before, gates))
+    worst = next((each for each in asked if each.outcome == "fail"), None)
+    worst = worst or next((each for each in asked if each.outcome == "not-run"), None)
+    good = f"{before.target} answers as the Bundle does"
+    return Verdict(
+        gate="baseline",
+        outcome="pass" if worst is None else worst.outcome,
+        value=None,
+        bound=None,
+        unit="",
+        reason=good if worst is None else f"{before.target}: {worst.gate}: {worst.reason}",
+    )
 
 
 def _speedup(measurement: Measurement, gates: Gates, baseline: Target) -> Verdict:

@@ -126,6 +126,44 @@ def test_baseline_has_no_speedup_gate() -> None:
     assert judge(own).outcome == "pass"
 
 
+FLOAT = GOOD.model_copy(update={"target": FP32, "parity": near(0.0, 1.0, 0)})
+
+
+@pytest.mark.parametrize(
+    ("parity", "said"),
+    [(near(0.05, 1.0, 0), "parity: logits differs"), (near(0.0, 0.9), "agreement: 4 of 450")],
+)
+def test_int8_is_blocked_when_its_baseline_does_not_answer_as_the_bundle(
+    parity: Parity, said: str
+) -> None:
+    spoilt = FLOAT.model_copy(update={"parity": parity})
+    verdicts = gates.judge(GOOD, GATES, BUDGET, FP32, spoilt)
+    (found,) = (v for v in verdicts.verdicts if v.outcome != "pass")
+    assert (found.gate, found.outcome) == ("baseline", "fail")
+    assert found.reason.startswith(f"{FP32}: {said}")
+
+
+def test_int8_passes_when_its_baseline_is_only_too_large_or_too_slow() -> None:
+    slow = LATENCY.model_copy(update={"p99_ms": around(90.0, 80.0, 99.0)})
+    heavy = FLOAT.model_copy(update={"size_bytes": 9_000_000, "latency": slow})
+    verdicts = gates.judge(GOOD, GATES, BUDGET, FP32, heavy)
+    assert verdicts.outcome == "pass"
+    assert "baseline" in {each.gate for each in verdicts.verdicts}
+
+
+def test_int8_is_not_proven_when_its_baseline_was_not_exported() -> None:
+    gone = FLOAT.model_copy(
+        update={"parity": None, "not_run": {"export": "no exporter", "parity": "no exporter"}}
+    )
+    verdicts = gates.judge(GOOD, GATES, BUDGET, FP32, gone)
+    assert verdicts.outcome == "not-run"
+
+
+def test_baseline_is_not_held_against_itself() -> None:
+    verdicts = gates.judge(FLOAT, GATES, BUDGET, FP32, FLOAT)
+    assert "baseline" not in {each.gate for each in verdicts.verdicts}
+
+
 @pytest.mark.parametrize(
     ("gate", "change"),
     [
