@@ -4,10 +4,11 @@
 training for all on one thread each; three seeds. Ours is a preset's recipe with timm's smallest
 ResNet, theirs are scripts of benchmarks/rivals in an environment of their own, whose Python
 `--rivals` names. All answers are judged by pycocotools on the same test pictures.
-`keypoints`: one video's frames, split at random and by near-copies; the same network, recipe and
-seeds. What the random split scores above the other is what its leak is worth.
+`keypoints`: one video's frames in folds, so that each is judged once by a network that did not
+learn it: drawn at random, by groups of near-copies, and by stretches of time; the same network,
+recipe and seeds. What random folds score above the others is what their leak is worth.
 Run: python benchmarks/tasks.py detection VOC_FOLDER [--rivals PYTHON] [--seconds 300] [--seeds 3]
-     python benchmarks/tasks.py keypoints COCO_FOLDER [--epochs 60] [--seeds 3]
+     python benchmarks/tasks.py keypoints COCO_FOLDER [--epochs 60] [--folds 5]
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -36,9 +38,11 @@ from edgepress.data.ingestion import Labelling, Rules, build_manifest
 from edgepress.data.placement import placement
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from edgepress.records.measurement import Interval
+from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Task
 from edgepress.training.examples import Examples
-from edgepress.training.loop import Job, answers, scores
+from edgepress.training.loop import Job, answers
 
 RIVALS = Path(__file__).parent / "rivals"
 SPLITS = ("train", "val", "test")
@@ -134,7 +138,7 @@ def main() -> None:
     mouse = words.add_parser("keypoints")
     mouse.add_argument("folder", type=Path)
     mouse.add_argument("--epochs", type=int, default=60)
-    mouse.add_argument("--seeds", type=int, default=3)
+    mouse.add_argument("--folds", type=int, default=5)
     mouse.set_defaults(run=keypoints)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -172,52 +176,104 @@ def detection(given: argparse.Namespace, scratch: Path) -> None:
 
 
 def keypoints(given: argparse.Namespace, scratch: Path) -> None:
-    """Print PCK and mean error of both splits by seed, and the means."""
-    groups = {"at random": None, "by near-copies": {"by": "near_duplicate", "bits": 4}}
-    found: dict[str, list[float]] = {}
-    for name, group in groups.items():
-        data = read(MOUSE, given.folder, group, scratch / name.replace(" ", "_"))
-        print(f"{name}: " + ", ".join(f"{split} {len(data.images[split])}" for split in SPLITS))
-        for seed in range(given.seeds):
-            network = trained(MOUSE, data, seed, given.epochs)
-            said = {
-                each.name: each.value.value
-                for each in scores(network, data.examples["test"], data.task)
-                if not each.of
-            }
-            found.setdefault(name, []).append(said["pck"])
-            print(
-                f"seed {seed} {name:<16} " + "  ".join(f"{k} {v:.4f}" for k, v in said.items()),
-                flush=True,
-            )
-    for name, values in found.items():
-        print(f"{name:<16} PCK mean {np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})")
+    """Print the scores of all frames for each way to make folds, and what is lost to random ones.
+
+    Intervals are over groups of near-copies.
+    """
+    near = {"by": "near_duplicate", "bits": 4}
+    task = ingested(MOUSE, given.folder, near, scratch / "manifest")
+    every = ImageSet.open(scratch / "manifest")
+    groups = every.groups
+    assert groups is not None
+    sizes = np.bincount(groups)
+    print(f"{len(every)} frames, {(sizes > 0).sum()} groups, the largest of {sizes.max()}")
+    examples = learnable(every, task, MOUSE.spec)
+    rng, ranks = np.random.default_rng(0), np.argsort(np.argsort(every.ids))
+    ways = {
+        "at random": rng.permutation(len(every)) % given.folds,
+        "by near-copies": levelled(groups, given.folds, rng),
+        "by time": ranks * given.folds // len(every),
+    }
+    first: Arrays | None = None
+    for name, folds in ways.items():
+        found = folded(task, examples, folds, given.epochs)
+        for each in task.answers.score(found, first, examples.truth, 0.95, groups=groups):
+            if not each.of:
+                lost = "" if each.drop is None else f"  lost to random {words(each.drop)}"
+                print(f"{name:<16} {each.name:<12} {words(each.value)}{lost}", flush=True)
+        first = first or found
+
+
+def levelled(
+    groups: npt.NDArray[np.int64], folds: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return each item's fold: groups are whole, the largest first into the emptiest fold."""
+    names, sizes = np.unique(groups, return_counts=True)
+    shuffled = rng.permutation(len(names))
+    held, fold_of = np.zeros(folds), {}
+    for at in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold = int(held.argmin())
+        fold_of[names[at]] = fold
+        held[fold] += sizes[at]
+    return np.array([fold_of[group] for group in groups])
+
+
+def folded(task: Task, examples: Examples, folds: npt.NDArray[np.int64], epochs: int) -> Arrays:
+    """Return the answer to each item by a network that learnt the other folds."""
+    whole: Arrays = {}
+    for fold in np.unique(folds):
+        learnt, asked = (rows(examples, which) for which in (folds != fold, folds == fold))
+        network = trained(MOUSE, task, learnt, int(fold), epochs)
+        for name, values in answers(network, asked, task).items():
+            room = whole.setdefault(name, np.zeros((len(folds), *values.shape[1:]), values.dtype))
+            room[folds == fold] = values
+    return whole
+
+
+def rows(examples: Examples, which: npt.NDArray[np.bool_]) -> Examples:
+    """Return some of the examples."""
+    truth = {name: values[which] for name, values in examples.truth.items()}
+    return Examples(examples.pixels[which], truth, examples.spec)
+
+
+def words(interval: Interval) -> str:
+    """Say an interval."""
+    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
 
 
 def read(setting: Setting, folder: Path, group: dict[str, Any] | None, out: Path) -> Data:
     """Ingest the set and decode it at the model's size."""
+    task = ingested(setting, folder, group, out)
+    images = {split: ImageSet.open(out, split) for split in SPLITS}
+    examples = {split: learnable(these, task, setting.spec) for split, these in images.items()}
+    return Data(task, images, examples)
+
+
+def ingested(setting: Setting, folder: Path, group: dict[str, Any] | None, out: Path) -> Task:
+    """Write the set's manifest into `out` and return the task."""
     source = resolve("data.sources", {**setting.source, "path": str(folder)}, "benchmark", "source")
     share = {"val": 0.1, "test": 0.2, "group": group}
     rules = Rules.model_validate({"split": share, "limit": None})
     listing = source(out)
     task = Task.open(setting.task, listing.classes, "benchmark")
     build_manifest(listing, out, rules, Labelling(task.entry, task.labels))
-    images = {split: ImageSet.open(out, split) for split in SPLITS}
-    spec = setting.spec
-    examples = {
-        split: Examples(these.pixels(spec), these.truth(task.labels, spec), spec)
-        for split, these in images.items()
-    }
-    return Data(task, images, examples)
+    return task
 
 
-def trained(setting: Setting, data: Data, seed: int, epochs: int) -> torch.nn.Module:
+def learnable(images: ImageSet, task: Task, spec: InputSpec) -> Examples:
+    """Decode images and their truths at the model's size."""
+    return Examples(images.pixels(spec), images.truth(task.labels, spec), spec)
+
+
+def trained(
+    setting: Setting, task: Task, examples: Examples, seed: int, epochs: int
+) -> torch.nn.Module:
     """Return the network after training as the stage trains."""
     torch.manual_seed(seed)
-    outputs = data.task.learner.outputs(setting.spec)
+    outputs = task.learner.outputs(setting.spec)
     network = build(Blueprint(setting.backbone, setting.head, setting.spec, outputs))
     recipe = resolve("training", {**setting.recipe, "epochs": epochs}, "benchmark", "train.recipe")
-    recipe(Job(network, data.examples["train"], None, seed, data.task))
+    recipe(Job(network, examples, None, seed, task))
     return network
 
 
@@ -226,11 +282,11 @@ def ours(data: Data, given: argparse.Namespace, seed: int, out: Path) -> dict[st
     spent = []
     for epochs in (1, 1, 3):  # the first pays for set-up
         began = time.process_time()
-        trained(CELLS, data, seed, epochs)
+        trained(CELLS, data.task, data.examples["train"], seed, epochs)
         spent.append(time.process_time() - began)
     epochs = max(1, round(given.seconds / ((spent[2] - spent[1]) / 2)))
     began = time.process_time()
-    network = trained(CELLS, data, seed, epochs)
+    network = trained(CELLS, data.task, data.examples["train"], seed, epochs)
     took = time.process_time() - began
     told = answers(network, data.examples[given.judged], data.task)
     found = []

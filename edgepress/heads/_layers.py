@@ -36,6 +36,16 @@ def doubtful(last: nn.Conv2d) -> nn.Conv2d:
     return last
 
 
+def one_map(outputs: tuple[TensorSpec, ...], head: str) -> TensorSpec:
+    """Return the only output, [1, C, h, w]; a task that asks for others is a UserError."""
+    if len(outputs) == 1 and len(outputs[0].shape) == 4:
+        return outputs[0]
+    asked = ", ".join(f"{each.name} {each.shape}" for each in outputs)
+    raise UserError(
+        f"head {head}: gives one output of maps, the task asks for {asked}; choose another head"
+    )
+
+
 def stride_of(output: TensorSpec, spec: InputSpec) -> int:
     """Return the power of two that makes a map [1, C, h, w] of this height from the input."""
     return 1 << math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
 from edgepress.errors import UserError
-from edgepress.heads._layers import conv, doubtful, separable, stride_of
+from edgepress.heads._layers import conv, doubtful, one_map, separable, stride_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -66,13 +66,9 @@ def build(
     params: Params,
 ) -> nn.Module:
     """Return the head for one output [1, C, h, w]; its stride follows from its size."""
-    if len(outputs) != 1:
-        raise UserError(
-            f"head heatmap: gives one output, the task asks for "
-            f"{', '.join(output.name for output in outputs)}; choose another head"
-        )
-    height, width = outputs[0].shape[2:]
-    stride = stride_of(outputs[0], spec)
+    output = one_map(outputs, params.method)
+    height, width = output.shape[2:]
+    stride = stride_of(output, spec)
     coarse = info[-1].reduction
     if coarse < stride:
         raise UserError(
@@ -84,4 +80,4 @@ def build(
         coarse = max(coarse // 2, stride)
         ratio = coarse // stride
         sizes.append((-(-height // ratio), -(-width // ratio)))
-    return Heatmap(info[-1].channels, outputs[0].shape[1], tuple(sizes), params.width)
+    return Heatmap(info[-1].channels, output.shape[1], tuple(sizes), params.width)

@@ -1,4 +1,4 @@
-"""A light U-Net: from the coarsest features back to the finest, each joined by a thin skip.
+"""A light U-Net: from the coarsest features back to those asked for, each joined by a thin skip.
 
 Paper: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; here with separable convolutions
 of one width throughout, which suits small backbones and INT8 kernels.
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
-from edgepress.heads._layers import conv
+from edgepress.errors import UserError
+from edgepress.heads._layers import conv, doubtful, one_map, stride_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -49,21 +50,24 @@ class Step(nn.Module):
 
 
 class Unet(nn.Module):
-    """Maps to [N, outputs, H, W]."""
+    """Maps to [N, outputs, h, w]."""
 
     float_layers = ("last",)
 
-    def __init__(self, info: tuple[FeatureInfo, ...], outputs: int, width: int) -> None:
-        """Build a step for every map but the coarsest."""
+    def __init__(
+        self, channels: tuple[int, ...], outputs: int, size: tuple[int, int], width: int
+    ) -> None:
+        """Build a step for every map but the coarsest; `channels` are those of the last maps."""
         super().__init__()
-        channels = [each.channels for each in info]
+        self.taken = len(channels)
         self.bottom = conv(channels[-1], width, 1)
         self.steps = nn.ModuleList(Step(skip, width) for skip in reversed(channels[:-1]))
         self.last = nn.Conv2d(width, outputs, 1)
-        self.size: tuple[int, int] = (0, 0)
+        self.size = size
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Map a backbone's features to logits as large as its input."""
+        """Map a backbone's features to logits."""
+        maps = maps[-self.taken :]
         x = self.bottom(maps[-1])
         for step, finer in zip(self.steps, reversed(maps[:-1]), strict=True):
             x = step(x, finer)
@@ -77,7 +81,17 @@ def build(
     *,
     params: Params,
 ) -> nn.Module:
-    """Return the head for one output [1, C, H, W]."""
-    head = Unet(info, outputs[0].shape[1], params.width)
-    head.size = (spec.height, spec.width)
+    """Return the head for one output [1, C, h, w]; maps finer than that are not looked at."""
+    output = one_map(outputs, params.method)
+    stride = stride_of(output, spec)
+    channels = [each.channels for each in info if each.reduction >= stride]
+    if not channels:
+        raise UserError(
+            f"head unet: the task asks for a stride of {stride}, the backbone's coarsest map has "
+            f"{info[-1].reduction}; choose a finer stride or another backbone"
+        )
+    height, width = output.shape[2:]
+    head = Unet(tuple(channels), output.shape[1], (height, width), params.width)
+    if output.name == "heatmaps":
+        doubtful(head.last)
     return head

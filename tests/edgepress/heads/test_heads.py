@@ -59,6 +59,7 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fine": ({"form": "heatmap", "stride": 2}, {"method": "heatmap", "width": 8}),
     "finest": ({"form": "heatmap", "stride": 1}, {"method": "heatmap", "width": 8}),
     "unet": ({"form": "heatmap", "stride": 1}, {"method": "unet", "width": 8}),
+    "coarse unet": ({"form": "heatmap", "stride": 2}, {"method": "unet", "width": 8}),
     "simcc": ({"form": "simcc", "stride": 0.5}, {"method": "simcc", "kernel": 3}),
 }
 
@@ -85,8 +86,9 @@ def test_every_weight_learns_when_points_are_wrong(name: str) -> None:
     assert [n for n, p in made.named_parameters() if p.grad is None] == []
 
 
-def test_maps_of_points_say_nothing_is_there_before_training() -> None:
-    form, head = FORMS["fine"]
+@pytest.mark.parametrize("name", ["fine", "coarse unet"])
+def test_maps_of_points_say_nothing_is_there_before_training(name: str) -> None:
+    form, head = FORMS[name]
     found = network(head, (32, 32), {**POINTS, **form})(torch.zeros(1, 3, 32, 32))
     assert (found.sigmoid() < 0.1).all()
 
@@ -106,10 +108,11 @@ def test_head_of_points_is_refused_when_the_form_is_another(
         network(head, (32, 32), {**POINTS, **FORMS[form][0]})
 
 
-def test_stride_coarser_than_the_backbone_is_refused() -> None:
+@pytest.mark.parametrize("method", ["heatmap", "unet"])
+def test_stride_coarser_than_the_backbone_is_refused(method: str) -> None:
     with pytest.raises(UserError, match="a stride of 8, the backbone's coarsest map has 4"):
         network(
-            {"method": "heatmap", "width": 8},
+            {"method": method, "width": 8},
             (32, 32),
             {**POINTS, "form": "heatmap", "stride": 8},
         )
@@ -118,7 +121,7 @@ def test_stride_coarser_than_the_backbone_is_refused() -> None:
 def test_head_that_cannot_give_the_outputs_is_refused_in_one_line() -> None:
     with pytest.raises(UserError, match=r"head: gives logits \(1, 3\), the task asks for"):
         network({"method": "linear"}, (32, 32), SEGMENTATION)
-    with pytest.raises(UserError, match="head: .*choose another head"):
+    with pytest.raises(UserError, match="head unet: gives one output of maps.*choose another head"):
         network(MASKS["unet"], (32, 32), {"method": "classification"})
 
 
