@@ -3,8 +3,9 @@
 Paper: Gidaris, Singh and Komodakis 2018, https://arxiv.org/abs/1803.07728. Every image goes in
 four times per step, rotated by 0, 90, 180 and 270 degrees (exact: transpose and flip), and the
 network names the rotation. Embeddings are the pooled features after the second of three stages,
-which transfer better than the last, less their mean. Images above `MOST_SIDE` are averaged down by
-a whole factor first, since its convolutions are of the input's size: 256 pixels cost 16 times 64.
+which transfer better than the last, less their mean. An input that is not square is looked at as
+one of its shorter side. Images above `MOST_SIDE` are averaged down by a whole factor first, since
+its convolutions are of the input's size: 256 pixels cost 16 times 64.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from torch.nn.functional import cross_entropy
 
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.encoders.request import Request
-from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.training import loop
 from edgepress.training.examples import Examples
@@ -79,7 +79,7 @@ class Features(nn.Module):
 
 def fit(request: Request, *, params: Params) -> NetworkEncoder:
     """Train the encoder on the request's images."""
-    spec = request.spec
+    spec = _square(request.spec)
     torch.manual_seed(request.seed)
     features = network(params, spec)
     pixels = request.images.pixels(spec)
@@ -94,10 +94,19 @@ def fit(request: Request, *, params: Params) -> NetworkEncoder:
 
 
 def network(params: Params, spec: InputSpec) -> Features:
-    """Return the encoder's network with fresh weights; images that are not square are refused."""
-    if spec.height != spec.width:
-        raise UserError("embed: the rotation encoder needs square images; set input.height = width")
-    return Features(RotNet(params.width, spec.channels, spec.height))
+    """Return the encoder's network with fresh weights."""
+    return Features(RotNet(params.width, spec.channels, min(spec.height, spec.width)))
+
+
+def _square(spec: InputSpec) -> InputSpec:
+    """Return an input as high as wide, which a quarter turn leaves one.
+
+    Pictures are stretched for it: bars beside them would tell which way up they are.
+    """
+    if spec.height == spec.width:
+        return spec
+    side = min(spec.height, spec.width)
+    return spec.model_copy(update={"height": side, "width": side, "fit": "stretch"})
 
 
 def _name_rotation(trained: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -164,18 +164,3 @@ def test_network_is_refused_by_params_when_it_cannot_take_the_input(
     found = problems(put(sized, key, {**value, **fixed}), "params.yaml")
     assert len(found) == 1, found
     assert all(word in found[0] for word in ["params.yaml: ", *words]), found[0]
-
-
-def test_encoder_is_refused_by_params_when_it_needs_square_images(tree: dict[str, Any]) -> None:
-    rotation = {
-        "method": "rotation",
-        "width": 8,
-        "epochs": 1,
-        "batch": 64,
-        "learning_rate": 0.05,
-        "weight_decay": 0.0005,
-        "augment": "none",
-        "precision": "fp32",
-    }
-    found = problems(put(put(tree, "embed", rotation), "input/width", 20), "params.yaml")
-    assert ["needs square images" in each for each in found] == [True], found

@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from edgepress.data.images import ImageSet
 from edgepress.encoders.request import Request
 from edgepress.encoders.rotation import RotNet
-from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 
@@ -53,10 +52,12 @@ def test_embeddings_repeat_when_the_seed_is_the_same(manifest: Path) -> None:
     np.testing.assert_array_equal(_encode(manifest, epochs=1), _encode(manifest, epochs=1))
 
 
-def test_encoding_is_refused_when_images_are_not_square(manifest: Path) -> None:
-    spec = SPEC.model_copy(update={"width": 12})
-    with pytest.raises(UserError, match="needs square images"):
-        _encode(manifest, spec)
+@pytest.mark.parametrize("side", ["height", "width"])
+def test_embeddings_are_those_of_a_square_when_the_input_is_longer(
+    manifest: Path, side: str
+) -> None:
+    longer = SPEC.model_copy(update={side: 12, "fit": "letterbox"})
+    np.testing.assert_array_equal(_encode(manifest, longer, epochs=1), _encode(manifest, epochs=1))
 
 
 def test_network_has_the_papers_four_answers_when_built() -> None:
