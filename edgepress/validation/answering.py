@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,10 +15,31 @@ from edgepress.records.tensors import Arrays, Tensors
 from edgepress.runtimes.session import Session
 from edgepress.tasks.parts import Parted
 from edgepress.tasks.task import joined
+from edgepress.validation.watch import Call
 
 
 class BrokenError(Exception):
     """The export's own fault: its files, its loading or its running."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is timed: an input, run as often as the item of most parts has them."""
+
+    one: Tensors
+    runs: int
+
+    def on(self, session: Session) -> Call:
+        """Return what runs a session for one item."""
+        run = partial(session.run, self.one)
+        if self.runs == 1:
+            return run
+
+        def every() -> None:
+            for _ in range(self.runs):
+                run()
+
+        return every
 
 
 class Answering:
@@ -40,14 +63,16 @@ class Answering:
         self._raw: list[Arrays] = []
         self.spoilt: set[str] = set()
         """Outputs that were not finite for some item, in the sample or not."""
-        self.first: Tensors | None = None
-        """What was run first."""
+        self._first: Tensors | None = None
+        self._most = 1
 
     def add(self, batch: Tensors | Parted) -> None:
         """Answer what a batch holds: items name -> [n, ...], or the parts of one."""
         if isinstance(batch, Parted):
             parts = (one for some in batch.batches for one in _each(some))
-            self._answers.append(batch.merged(joined(self._decoded(parts, batch.kept))))
+            decoded = self._decoded(parts, batch.kept)
+            self._most = max(self._most, len(decoded))
+            self._answers.append(batch.merged(joined(decoded)))
             return
         for one in _each(batch):
             self._answers.append(self._decoded([one], 0)[0])
@@ -57,6 +82,13 @@ class Answering:
         if len(self._answers) < self._items:
             raise ValueError(f"{len(self._answers)} items for the reference's {self._items}")
         return joined(self._answers), joined(self._raw)
+
+    @property
+    def sample(self) -> Sample:
+        """What was run first, as often as any item asked for."""
+        if self._first is None:
+            raise ValueError("no items")
+        return Sample(self._first, self._most)
 
     def _decoded(self, parts: Iterable[Tensors], kept: int) -> list[Arrays]:
         """Run the parts of the next item, or the one that it is."""
@@ -73,7 +105,7 @@ class Answering:
         return found
 
     def _run(self, one: Tensors) -> Arrays:
-        self.first = one if self.first is None else self.first
+        self._first = one if self._first is None else self._first
         try:
             outputs = self._session.run(one)
         except Exception as error:

@@ -18,7 +18,7 @@ from edgepress.tasks.parts import Parted
 from edgepress.tasks.task import Task
 from edgepress.validation import latency, memory
 from edgepress.validation.alone import DisturbedError
-from edgepress.validation.answering import Answering, BrokenError
+from edgepress.validation.answering import Answering, BrokenError, Sample
 from edgepress.validation.latency import Open, Plan
 from edgepress.validation.parity import parity
 from edgepress.validation.subject import Subject
@@ -116,8 +116,7 @@ def _examine(
     with closing(session):
         sample = _answer(parts, subject, session, truth, plan)
         if foreign is None:
-            call = functools.partial(session.run, sample)
-            parts.energy = energy.measure(call, plan.timing.runs)
+            parts.energy = energy.measure(sample.on(session), plan.timing.runs)
     if foreign is not None:
         parts.refuse(foreign, *_PARTS)
         return
@@ -150,16 +149,14 @@ def _open(subject: Subject, held: memory.Memory, threads: int) -> Session | None
         raise BrokenError(f"does not load: {type(error).__name__}: {error}") from error
 
 
-def _answer(parts: _Parts, subject: Subject, session: Session, truth: Truth, plan: Plan) -> Tensors:
-    """Fill in parity and scores over all items; return what was run first."""
+def _answer(parts: _Parts, subject: Subject, session: Session, truth: Truth, plan: Plan) -> Sample:
+    """Fill in parity and scores over all items; return what is to be timed."""
     reference, rules = truth.reference, truth.task.answers
     decode = functools.partial(rules.decode, spec=truth.spec)
     found = Answering(session, subject.exported, reference, decode, plan.progress)
     for batch in truth.batches:
         found.add(batch)
-    ours, raw = found.whole()
-    if found.first is None:
-        raise ValueError("no items")
+    sample, (ours, raw) = found.sample, found.whole()
     parts.answers = ours
     agreement = rules.agreement(ours, reference.answers)
     parts.parity = parity(raw, reference.raw, agreement, found.spoilt)
@@ -167,21 +164,21 @@ def _answer(parts: _Parts, subject: Subject, session: Session, truth: Truth, pla
     parts.scores = rules.score(
         ours, reference.answers, reference.truth, confidence, reference.groups
     )
-    return found.first
+    return sample
 
 
-def _opener(subject: Subject, sample: Tensors, threads: int) -> Open:
+def _opener(subject: Subject, sample: Sample, threads: int) -> Open:
     """Return what loads an export afresh to run it on one item."""
 
     @contextmanager
     def opened() -> Iterator[Call]:
         with closing(subject.load(threads)) as session:
-            yield functools.partial(session.run, sample)
+            yield sample.on(session)
 
     return opened
 
 
-def _rival(parts: _Parts, baseline: Subject, sample: Tensors, threads: int) -> Open | None:
+def _rival(parts: _Parts, baseline: Subject, sample: Sample, threads: int) -> Open | None:
     """Return what loads the baseline, tried once; a reason for `speedup` where that fails."""
     opener = _opener(baseline, sample, threads)
     try:

@@ -11,8 +11,10 @@ import pytest
 
 from edgepress.devices import host
 from edgepress.records.tensors import Arrays
+from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.tasks.parts import Parted
-from edgepress.validation import measure
+from edgepress.validation import latency, measure
+from edgepress.validation.alone import DisturbedError
 from edgepress.validation.latency import Plan
 from edgepress.validation.parity import INFINITE
 from edgepress.validation.subject import Subject
@@ -52,6 +54,35 @@ def test_item_in_parts_is_measured_as_the_item_when_its_answer_is_that_of_the_it
     subject = write(model, KEY)
     whole, found = (measure.measure(subject, None, t(subject), PLAN) for t in (truth, parted))
     assert (found.parity, found.scores) == (whole.parity, whole.scores)
+
+
+def test_latency_is_of_all_runs_when_items_have_parts(
+    write: Any, model: Any, truth: Any, parted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    monkeypatch.setattr(OnnxSession, "run", _counting(OnnxSession.run, runs))
+    timed: list[int] = []
+
+    def measured(opener: Any, rival: Any, plan: Plan) -> Any:
+        with opener() as call:
+            runs.clear()
+            call()
+            timed.append(len(runs))
+        raise DisturbedError("timed elsewhere")
+
+    monkeypatch.setattr(latency, "measure", measured)
+    subject = write(model, KEY)
+    for held in (truth, parted):
+        measure.measure(subject, None, held(subject), PLAN)
+    assert timed == [1, 3]
+
+
+def _counting(run: Any, runs: list[int]) -> Any:
+    def counted(self: OnnxSession, inputs: Any) -> Any:
+        runs.append(1)
+        return run(self, inputs)
+
+    return counted
 
 
 def test_nan_in_any_part_is_seen_when_no_answer_comes_of_it(
