@@ -25,7 +25,8 @@ from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection.answers import Answers
-from edgepress.tasks.detection.tiles import Tiles, Window, answered, merged
+from edgepress.tasks.detection.tiles import answered, merged
+from edgepress.tasks.detection.windows import Tiles, Window
 from edgepress.tasks.task import Task, joined
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job

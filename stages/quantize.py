@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import nn
-
 from edgepress.bundles import bundle
-from edgepress.bundles.network import named
 from edgepress.data.images import ImageSet
 from edgepress.methods import Method
-from edgepress.progress import Progress, counted
 from edgepress.quantization.quantize_job import Quantization, QuantizeJob
 from edgepress.records.bundle import Bundle
-from edgepress.records.inputs import InputSpec
 from edgepress.records.quantized import BUNDLE, CALIBRATION, REFERENCE, Quantized
 from edgepress.records.record import sha256_folder
-from edgepress.records.reference import OpenReference, Reference, sampled
+from edgepress.records.reference import Reference
 from edgepress.records.selection import Selection
-from edgepress.records.tensors import Arrays
-from edgepress.tasks.task import Task, item, joined
+from edgepress.tasks.task import Task
 from stages.places import MANIFEST, QUANTIZED, SELECTION, SLIM
 from stages.progress import lines
+from stages.reference import refer
 from stages.stage import Stage, main
 
 USES = {
-    "task": "tasks:labels tasks:answers tasks:training",
+    "task": "tasks:labels tasks:answers tasks:training tasks:parts",
     "distill.backbone": "backbones",
     "distill.head": "heads",
     "quantize.{key}": "quantization",
 }
 PROCESSOR = "instructions"
-BATCH = 64
 
 
 def work(stage: Stage) -> None:
@@ -73,37 +65,6 @@ def _draft(stage: Stage, record: Bundle, task: Task, result: Quantization) -> bu
         surgery=(*record.surgery, *result.surgery),
         lineage={"stage": stage.title, "seed": str(stage.seed), "slim": sha256_folder(SLIM)},
     )
-
-
-def refer(
-    network: nn.Module, images: ImageSet, task: Task, spec: InputSpec, progress: Progress
-) -> OpenReference:
-    """Answer every test image, holding one batch of pixels and outputs at a time."""
-    deployed = task.learner.deployed(network).eval()
-    outputs = task.answers.outputs(spec)
-    names = tuple(output.name for output in outputs)
-    rows = sampled(images.ids, outputs)
-    answers: list[Arrays] = []
-    raw: list[Arrays] = []
-    done = 0
-    for batch in counted(
-        images.batches(spec, BATCH), "answering test images", len(images), progress
-    ):
-        with torch.inference_mode():
-            found = named(deployed(torch.from_numpy(batch)), names)
-        held = {name: values.numpy() for name, values in found.items()}
-        answers.append(task.answers.decode(held, spec))
-        raw += _kept(held, rows, done, len(batch))
-        done += len(batch)
-    truth = images.truth(task.labels, spec)
-    return OpenReference(
-        tuple(images.ids), truth, joined(answers), rows, joined(raw), "", images.groups
-    )
-
-
-def _kept(held: Arrays, rows: Sequence[int], start: int, count: int) -> list[Arrays]:
-    wanted = (row - start for row in rows if start <= row < start + count)
-    return [item(held, place) for place in wanted]
 
 
 def _describe(stage: Stage, method: Method, result: Quantization, folder: Path) -> Quantized:

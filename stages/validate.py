@@ -27,13 +27,13 @@ from edgepress.validation.measure import Truth, measure
 from edgepress.validation.subject import Subject
 from edgepress.validation.timing import Timing
 from stages.places import EXPORTED, MANIFEST, MEASURED, QUANTIZED
+from stages.prepared import prepared
 from stages.progress import lines
 from stages.stage import Stage, main
 
-USES = {"task": "tasks:labels tasks:answers tasks:diagnosis"}
+USES = {"task": "tasks:labels tasks:answers tasks:diagnosis tasks:parts"}
 PROCESSOR = "machine"
 MODULES = ("edgepress.runtimes.{runtime}", "edgepress.validation.probe")
-BATCH = 64
 
 
 def work(stage: Stage) -> None:
@@ -101,10 +101,8 @@ def _truth(subject: Subject) -> Truth:
             f"the test split of {MANIFEST} (first at {first[0]} against {first[1]}); run quantize "
             "again"
         )
-    (image,) = exported.input.tensors
-    batches = ({image.name: batch} for batch in images.batches(exported.input, BATCH))
     task = Task.open(exported.task, exported.classes, str(subject.folder))
-    return Truth(reference, batches, task, exported.input)
+    return Truth(reference, prepared(images, task, exported.input), task, exported.input)
 
 
 def _numbers(found: Measurement) -> dict[str, Any]:

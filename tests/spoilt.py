@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from tests.shapes import CLASSES, SPEC, STRIDES, after
 
@@ -77,6 +77,41 @@ def moved(pixels: float = 0.0, strides: float = 0.0) -> Change:
                 node("Log", steps[3:4], steps[4:]),
             ]
         return after(model, nodes, **held)
+
+    return change
+
+
+def class_ids(name: str = "logits") -> Change:
+    """End the logits [1, C, H, W] in the class of every pixel, int64 [1, 1, H, W] under a name."""
+
+    def change(model: ModelProto) -> ModelProto:
+        changed = after(model, [node("ArgMax", ["logits_plain"], ["logits"], axis=1)])
+        (output,), (last,) = changed.graph.output, changed.graph.node[-1:]
+        output.name = last.output[0] = name
+        output.type.tensor_type.elem_type = TensorProto.INT64
+        output.type.tensor_type.shape.dim[1].dim_value = 1
+        return changed
+
+    return change
+
+
+def one_hot(model: ModelProto) -> ModelProto:
+    """End the logits [1, C, H, W] in 1 for the class of each pixel and 0 for the others."""
+    nodes = [
+        node("ArgMax", ["logits_plain"], ["class"], axis=1, keepdims=0),
+        node("OneHot", ["class", "classes", "off_on"], ["logits"], axis=1),
+    ]
+    count = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    return after(model, nodes, classes=np.int64(count), off_on=np.array([0, 1], np.float32))
+
+
+def by(kind: str, output: str, value: Any, **more: Any) -> Change:
+    """End one output in an operator that takes a constant beside it."""
+
+    def change(model: ModelProto) -> ModelProto:
+        given = [f"{output}_plain", f"{output}_value"]
+        last = node(kind, given, [output], **more)
+        return after(model, [last], **{given[1]: np.asarray(value)})
 
     return change
 

@@ -19,6 +19,7 @@ from edgepress.data.preprocess import normalise
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from edgepress.records.named import Named
 from edgepress.records.record import sha256_file
 from edgepress.records.saved_encoder import WEIGHTS, SavedEncoder
 from edgepress.training import machine
@@ -70,9 +71,8 @@ class NetworkEncoder:
     def load(cls, folder: Path) -> NetworkEncoder:
         """Read what `save` wrote; a damaged folder, or one without an encoder, is a UserError."""
         saved = SavedEncoder.read(folder)
-        path = folder / WEIGHTS
-        if not path.is_file() or sha256_file(path) != saved.weights_sha256:
-            raise UserError(f"{path}: is not the file encoder.json names; save the encoder again")
+        again = "save the encoder again"
+        path = Named(folder / WEIGHTS, saved.weights_sha256, saved.file_name, again).checked()
         where = str(folder / SavedEncoder.file_name)
         method = resolve("encoders", saved.method, where, "method")
         network: nn.Module = method.module.network(method.params, saved.input)

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.data.preprocess import normalise
-from edgepress.errors import UserError
 from edgepress.records.calibration import IMAGES, Calibration
 from edgepress.records.inputs import InputSpec
-from edgepress.records.record import sha256_file
+from edgepress.records.named import Named
+
+OBSERVED = 16
+"""Images at a time that pass a network whose ranges torch observes."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,10 @@ class CalibrationImages:
     def open(cls, folder: Path) -> CalibrationImages:
         """Open a calibration folder; missing or changed files are UserErrors."""
         record = Calibration.read(folder)
-        path = folder / IMAGES
-        if not path.is_file():
-            raise UserError(f"{path}: file not found; run the quantize stage again")
-        if sha256_file(path) != record.images_sha256:
-            raise UserError(f"{path}: is not the file calibration.json names; run quantize again")
-        return cls(np.load(path, mmap_mode="r", allow_pickle=False), record.input)
+        again = "run quantize again"
+        named = Named(folder / IMAGES, record.images_sha256, Calibration.file_name, again)
+        pixels = np.load(named.checked(), mmap_mode="r", allow_pickle=False)
+        return cls(pixels, record.input)
 
     def __len__(self) -> int:
         """Return the number of images."""

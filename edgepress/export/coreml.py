@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from edgepress.errors import UserError
+from edgepress.export.calibration_images import OBSERVED
 from edgepress.export.export_job import (
     ExportJob,
     NotExportedError,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     import torch
 
 _PACKAGE: Final = "model.mlpackage"
-_CALIBRATION_BATCH: Final = 16
 _HOLDS: Final = Toolchain("Core ML", weight_zero_points=True)
 
 
@@ -168,7 +168,7 @@ def _quantize(job: ExportJob) -> torch.nn.Module:
     prepared.eval()
     prepared.apply(torch.ao.quantization.disable_fake_quant)
     with torch.no_grad():
-        for batch in images.batches(_CALIBRATION_BATCH):
+        for batch in images.batches(OBSERVED):
             prepared(torch.from_numpy(batch))
     quantized: torch.nn.Module = quantizer.finalize()
     return quantized

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from edgepress.export.calibration_images import OBSERVED
 from edgepress.export.export_job import ExportJob, Written, finish, ports, versions
 from edgepress.export.float_layers import float_paths, note, refuse_missing, with_followers
 from edgepress.export.toolchain import Toolchain
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from torch import fx
 
 _FILE: Final = "model.pte"
-_CALIBRATION_BATCH: Final = 16
 _HOLDS: Final = Toolchain("ExecuTorch", weights_alone=False, floats_between=False)
 
 
@@ -91,7 +91,7 @@ def _quantize(job: ExportJob, model: torch.nn.Module) -> torch.nn.Module:
     quantizer.set_filter_function(lambda node: node not in floats.of(node.graph))
     prepared = prepare_pt2e(program.module(), quantizer)
     with torch.no_grad():
-        for batch in images.batches(_CALIBRATION_BATCH):
+        for batch in images.batches(OBSERVED):
             prepared(torch.from_numpy(batch))
     converted: torch.nn.Module = convert_pt2e(prepared)
     return converted

@@ -52,7 +52,8 @@ class Changed(Record):
     def open(cls, folder: Path) -> OpenChanged:
         """Read a folder written by `create`; missing, changed or damaged files are UserErrors."""
         record = cls.read(folder)
-        named = Named(folder / ANSWERS, record.answers_sha256, cls.file_name, "validate")
+        again = "run validate again"
+        named = Named(folder / ANSWERS, record.answers_sha256, cls.file_name, again)
         return OpenChanged(record.ids, record.agreement, named.arrays())
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from edgepress.errors import UserError
+from edgepress.records.named import Named
 from edgepress.records.record import Record, sha256_file
 
 VECTORS = "embeddings.npy"
@@ -89,14 +90,12 @@ class Embeddings(Record):
         """Open a folder written by `create`, vectors memory-mapped; refuse a changed file."""
         record = cls.read(folder)
         hashes = {VECTORS: record.vectors_sha256, IDS: record.ids_sha256}
-        for name, expected in hashes.items():
-            path = folder / name
-            if not path.is_file():
-                raise UserError(f"{path}: file not found; run the embed stage again")
-            if sha256_file(path) != expected:
-                raise UserError(f"{path}: is not the file embeddings.json names; run embed again")
-        vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-        ids = _read_ids(folder / IDS)
+        paths = [
+            Named(folder / name, expected, cls.file_name, "run embed again").checked()
+            for name, expected in hashes.items()
+        ]
+        vectors = np.load(paths[0], mmap_mode="r", allow_pickle=False)
+        ids = _read_ids(paths[1])
         if vectors.shape != (record.rows, record.width) or len(ids) != record.rows:
             raise UserError(
                 f"{folder}: embeddings.json says {record.rows} x {record.width}, the files hold "

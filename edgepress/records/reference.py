@@ -80,7 +80,7 @@ class Reference(Record):
         held: Arrays = {}
         files = {ANSWERS: record.answers_sha256, SAMPLE: record.sample_sha256}
         for name, expected in files.items():
-            held |= Named(folder / name, expected, cls.file_name, "quantize").arrays()
+            held |= Named(folder / name, expected, cls.file_name, "run quantize again").arrays()
         return OpenReference(
             ids=tuple(map(str, held["ids"])),
             truth=_under("truth.", held),

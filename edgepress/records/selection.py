@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgepress.errors import UserError
+from edgepress.records.named import Named
 from edgepress.records.record import Record, sha256_file
 
 TABLE = "selection.parquet"
@@ -148,12 +149,8 @@ class Selection(Record):
         return names
 
     def _opened(self, folder: Path) -> pq.ParquetFile:
-        path = folder / TABLE
-        if not path.is_file():
-            raise UserError(f"{path}: file not found; run the curate stage again")
-        if sha256_file(path) != self.table_sha256:
-            raise UserError(f"{path}: is not the file selection.json names; run curate again")
-        return pq.ParquetFile(path)  # pq.read_table would import pandas
+        named = Named(folder / TABLE, self.table_sha256, self.file_name, "run curate again")
+        return pq.ParquetFile(named.checked())  # pq.read_table would import pandas
 
     def _refuse_miscount(self, kept: npt.NDArray[np.int64], rows: int) -> None:
         if rows != self.rows:

@@ -4,7 +4,7 @@
 (NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
 shown. Each is imported when it is first asked for and not before. Some have more: `diagnosis.py`
 says where answers are right and wrong, `graph.py` (torch) has the answer's last steps, for a target
-whose graph is to hold them.
+whose graph is to hold them, `parts.py` says how a picture is answered piece by piece.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from edgepress.records.diagnosis import Diagnosis
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
+from edgepress.tasks.parts import PartRules
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -208,6 +209,13 @@ class Task:
         if (graph := self._optional("graph")) is None:
             return None
         return cast(Ending, graph(self.classes, spec, params=self.params))
+
+    @cached_property
+    def parts(self) -> PartRules | None:
+        """How items are answered in parts; None where each is answered whole."""
+        if (rules := self._optional("parts")) is None:
+            return None
+        return cast(PartRules | None, rules(self.classes, params=self.params))
 
     def _optional(self, name: str) -> Callable[..., Any] | None:
         """Return the function of a file that a task may do without."""

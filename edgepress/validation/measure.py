@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from edgepress.devices import energy, host
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Energy, Latency, Measurement, Parity, Score
@@ -16,9 +14,11 @@ from edgepress.records.record import sha256_folder
 from edgepress.records.reference import OpenReference
 from edgepress.records.tensors import Arrays, Tensors
 from edgepress.runtimes.session import NotHere, Session
-from edgepress.tasks.task import Task, joined
+from edgepress.tasks.parts import Parted
+from edgepress.tasks.task import Task
 from edgepress.validation import latency, memory
 from edgepress.validation.alone import DisturbedError
+from edgepress.validation.answering import Answering, BrokenError, Sample
 from edgepress.validation.latency import Open, Plan
 from edgepress.validation.parity import parity
 from edgepress.validation.subject import Subject
@@ -32,8 +32,8 @@ class Truth:
     """What an export is held against: the float Bundle's answers to the test items, and how."""
 
     reference: OpenReference
-    batches: Iterable[Tensors]
-    """Prepared items in the reference's order, name -> [n, ...]."""
+    batches: Iterable[Tensors | Parted]
+    """Prepared items in the reference's order, name -> [n, ...], or one that has parts."""
     task: Task
     spec: InputSpec
 
@@ -56,9 +56,9 @@ def measure(
     try:
         fault = subject.damage(truth.reference.bundle_sha256)
         if fault is not None:
-            raise _BrokenError(fault)
+            raise BrokenError(fault)
         _examine(parts, subject, baseline, truth, plan)
-    except _BrokenError as broken:
+    except BrokenError as broken:
         parts.refuse(str(broken), "integrity", *_PARTS)
     if parts.answers is not None:
         answered(parts.answers)
@@ -78,10 +78,6 @@ def measure(
         ),
         not_run=parts.not_run,
     )
-
-
-class _BrokenError(Exception):
-    """The export's own fault: its files, its loading or its running."""
 
 
 @dataclass
@@ -111,17 +107,16 @@ def _examine(
     plan.progress("loading in a fresh process", 0, 1)
     held = memory.measure(subject.folder, threads)
     if held.status == "failed":
-        raise _BrokenError(held.reason)
+        raise BrokenError(held.reason)
     foreign = held.reason if held.status == "not-here" else _foreign(subject)
     session = _open(subject, held, threads)
     if session is None:
         parts.refuse(foreign or held.reason, *_PARTS)
         return
     with closing(session):
-        sample = _answer(parts, session, truth, plan)
+        sample = _answer(parts, subject, session, truth, plan)
         if foreign is None:
-            call = functools.partial(session.run, sample)
-            parts.energy = energy.measure(call, plan.timing.runs)
+            parts.energy = energy.measure(sample.on(session), plan.timing.runs)
     if foreign is not None:
         parts.refuse(foreign, *_PARTS)
         return
@@ -151,89 +146,39 @@ def _open(subject: Subject, held: memory.Memory, threads: int) -> Session | None
     except NotHere:
         return None
     except Exception as error:
-        raise _BrokenError(f"does not load: {type(error).__name__}: {error}") from error
+        raise BrokenError(f"does not load: {type(error).__name__}: {error}") from error
 
 
-def _answer(parts: _Parts, session: Session, truth: Truth, plan: Plan) -> Tensors:
-    """Fill in parity and scores over all items; return the first item."""
-    reference, task = truth.reference, truth.task
-    collected = _Collected(truth, plan)
-    first: Tensors | None = None
+def _answer(parts: _Parts, subject: Subject, session: Session, truth: Truth, plan: Plan) -> Sample:
+    """Fill in parity and scores over all items; return what is to be timed."""
+    reference, rules = truth.reference, truth.task.answers
+    decode = functools.partial(rules.decode, spec=truth.spec)
+    found = Answering(session, subject.exported, reference, decode, plan.progress)
     for batch in truth.batches:
-        for index in range(len(next(iter(batch.values())))):
-            item = {
-                name: np.ascontiguousarray(values[index : index + 1])
-                for name, values in batch.items()
-            }
-            collected.add(_run(session, item, reference))
-            first = item if first is None else first
-    ours, raw = collected.whole()
-    if first is None:
-        raise ValueError("no items")
+        found.add(batch)
+    sample, (ours, raw) = found.sample, found.whole()
     parts.answers = ours
-    agreement = task.answers.agreement(ours, reference.answers)
-    parts.parity = parity(raw, reference.raw, agreement, collected.spoilt)
+    agreement = rules.agreement(ours, reference.answers)
+    parts.parity = parity(raw, reference.raw, agreement, found.spoilt)
     confidence = plan.timing.confidence
-    parts.scores = task.answers.score(
+    parts.scores = rules.score(
         ours, reference.answers, reference.truth, confidence, reference.groups
     )
-    return first
+    return sample
 
 
-class _Collected:
-    """Decoded answers of all items, raw outputs of those in the sample."""
-
-    def __init__(self, truth: Truth, plan: Plan) -> None:
-        self._items = len(truth.reference.ids)
-        self._kept, self._names = set(truth.reference.rows), list(truth.reference.raw)
-        self._task, self._spec, self._plan = truth.task, truth.spec, plan
-        self._answers: list[Arrays] = []
-        self._raw: list[Arrays] = []
-        self.spoilt: set[str] = set()
-        """Outputs that were not finite for some item, in the sample or not."""
-
-    def add(self, outputs: Arrays) -> None:
-        done = len(self._answers)
-        if done == self._items:
-            raise ValueError(f"more items than the reference's {self._items}")
-        self._plan.progress("answering test items", done, self._items)
-        if done in self._kept:
-            self._raw.append({name: outputs[name] for name in self._names})
-        self.spoilt |= {name for name in self._names if not np.isfinite(outputs[name]).all()}
-        self._answers.append(self._task.answers.decode(outputs, self._spec))
-
-    def whole(self) -> tuple[Arrays, Arrays]:
-        if len(self._answers) < self._items:
-            raise ValueError(f"{len(self._answers)} items for the reference's {self._items}")
-        return joined(self._answers), joined(self._raw)
-
-
-def _run(session: Session, item: Tensors, reference: OpenReference) -> Arrays:
-    try:
-        outputs = session.run(item)
-    except Exception as error:
-        raise _BrokenError(f"does not run: {type(error).__name__}: {error}") from error
-    for name, theirs in reference.raw.items():
-        shape = outputs[name].shape if name in outputs else None
-        if shape != (1, *theirs.shape[1:]):
-            raise _BrokenError(
-                f"answers {name} with shape {shape} instead of {(1, *theirs.shape[1:])}"
-            )
-    return outputs
-
-
-def _opener(subject: Subject, sample: Tensors, threads: int) -> Open:
+def _opener(subject: Subject, sample: Sample, threads: int) -> Open:
     """Return what loads an export afresh to run it on one item."""
 
     @contextmanager
     def opened() -> Iterator[Call]:
         with closing(subject.load(threads)) as session:
-            yield functools.partial(session.run, sample)
+            yield sample.on(session)
 
     return opened
 
 
-def _rival(parts: _Parts, baseline: Subject, sample: Tensors, threads: int) -> Open | None:
+def _rival(parts: _Parts, baseline: Subject, sample: Sample, threads: int) -> Open | None:
     """Return what loads the baseline, tried once; a reason for `speedup` where that fails."""
     opener = _opener(baseline, sample, threads)
     try:

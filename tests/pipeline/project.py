@@ -90,6 +90,7 @@ SCENES = {
         "least_score": 0.05,
         "overlap": 0.6,
         "sure": 0.4,
+        "tiles": {"overlap": 0.2, "whole": True},  # every picture fits: answered as ever
     },
     "ingest": {
         "source": {

@@ -62,7 +62,8 @@ class Answers:
     def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
         """Return the answers of n items; places of the K without a box have category -1.
 
-        Where the graph went on to `boxes`, `scores` and `category` these are taken as they are.
+        Where the graph went on to `boxes`, `scores` and `category` these are taken as they are; one
+        with a class that there is not, or a `count` of other than its boxes, is no answer.
         """
         count = len(next(iter(raw.values())))
         most = self.params.most_answers
@@ -74,8 +75,10 @@ class Answers:
         finite = np.all([np.isfinite(m).reshape(count, -1).all(1) for m in raw.values()], axis=0)
         found["category"][~finite, 0] = NO_ANSWER
         if all(name in raw for name in found):
+            sound = self._sound(raw)
+            found["category"][~sound, 0] = NO_ANSWER
             for name, values in found.items():
-                values[finite] = raw[name][finite]
+                values[finite & sound] = raw[name][finite & sound]
             return found
         for row in np.flatnonzero(finite).tolist():
             self._decode(row, raw, spec, found)
@@ -133,6 +136,14 @@ class Answers:
     @property
     def _coding(self) -> Coding:
         return opened(self.params.coding, len(self.classes))
+
+    def _sound(self, raw: Tensors) -> npt.NDArray[np.bool_]:
+        """Say of each item whether what its graph decoded is of classes that there are."""
+        category = raw["category"]
+        known = ((category >= NONE) & (category < len(self.classes))).all(axis=1)
+        if "count" in raw:
+            known &= raw["count"] == (category >= 0).sum(axis=1)
+        return np.asarray(known)
 
     def _decode(self, row: int, raw: Tensors, spec: InputSpec, found: Arrays) -> None:
         levels = [

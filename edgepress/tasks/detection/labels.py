@@ -18,6 +18,7 @@ from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection.codings import distances
 from edgepress.tasks.detection.codings.entry import Entry
+from edgepress.tasks.detection.windows import Tiles
 
 NONE = -1
 """Category of a place in an array of boxes that holds no object."""
@@ -54,6 +55,10 @@ class Params(Config):
     coding: Entry = distances.Params(method="distances")
     """What the maps of the network say: `{method: distances}` of each place's box, or codes of
     `{method: default_boxes, ...}`, which are SSD's."""
+
+    tiles: Tiles | None = None
+    """How a picture larger than the input is answered where targets are validated: by tiles of the
+    input's size, `{overlap: 0.2, whole: true}`, or, with null, shrunk into one input."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

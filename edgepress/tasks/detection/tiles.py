@@ -8,66 +8,24 @@ Their answers go through the suppression that those of one picture go through.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import Field
 
 from edgepress.data.placement import placement
 from edgepress.data.preprocess import fitted, normalise
-from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays, Tensors
 from edgepress.tasks.detection import boxes
 from edgepress.tasks.detection.answers import NO_ANSWER, Answers
 from edgepress.tasks.detection.labels import NONE
+from edgepress.tasks.detection.windows import Tiles, Window, windows
 
 Run = Callable[[npt.NDArray[np.float32]], Tensors]
 """Prepared tiles [n, C, H, W] to the network's outputs [n, ...] by name."""
 _TOUCHES = 1.5
 """Pixels from a tile's inner edge within which a box ends where the tile does."""
-
-
-class Tiles(Config):
-    """How a picture is cut."""
-
-    overlap: float = Field(ge=0, le=0.8)
-    """Share of a tile that its neighbour has too, at least: the longest object over the side."""
-    whole: bool
-    """Whether the whole picture, shrunk, is answered as well, for objects larger than a tile."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a picture, in its pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.right - self.left, self.bottom - self.top
-
-
-def windows(size: tuple[int, int], spec: InputSpec, tiles: Tiles) -> list[Window]:
-    """Return the tiles of a picture of `size` (width, height), row by row, evenly spread.
-
-    A side that fits into the input is not cut. The whole picture is last, if asked for.
-    """
-    across = _starts(size[0], spec.width, tiles.overlap)
-    down = _starts(size[1], spec.height, tiles.overlap)
-    found = [
-        Window(left, top, min(left + spec.width, size[0]), min(top + spec.height, size[1]))
-        for top in down
-        for left in across
-    ]
-    whole = Window(0, 0, *size)
-    return [*found, whole] if tiles.whole and found != [whole] else found
 
 
 def answered(
@@ -78,7 +36,7 @@ def answered(
     Each tile is prepared as `spec` says, as every picture is.
     """
     parts = windows(picture.size, spec, tiles)
-    pixels = [fitted(picture.crop((w.left, w.top, w.right, w.bottom)), spec) for w in parts]
+    pixels = [fitted(picture.crop(each), spec) for each in parts]
     found = rules.decode(run(normalise(np.stack(pixels), spec)), spec)
     return merged(found, parts, spec, rules)
 
@@ -107,14 +65,6 @@ def merged(found: Arrays, parts: Sequence[Window], spec: InputSpec, rules: Answe
     for name, values in (("boxes", each), ("scores", scores), ("category", category)):
         whole[name][0, : len(kept)] = values[kept]
     return whole
-
-
-def _starts(side: int, tile: int, overlap: float) -> list[int]:
-    if side <= tile:
-        return [0]
-    step = max(1, int(tile * (1 - overlap)))
-    count = -(-(side - tile) // step) + 1
-    return [round(index * (side - tile) / (count - 1)) for index in range(count)]
 
 
 def _placed(

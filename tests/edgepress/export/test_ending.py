@@ -72,13 +72,18 @@ def test_answers_are_those_of_numpy_when_the_graph_gives_them(
         assert (job.int8 and "QuantizeLinear" in {node.op_type for node in nodes}) or not job.int8
 
 
-def test_outputs_that_are_not_finite_are_no_answer_when_the_graph_gives_them() -> None:
+def test_outputs_not_finite_or_against_themselves_are_no_answer_when_the_graph_gives_them() -> None:
     task = scenes.TASKS["distances"]
     raw = {each.name: each.zeros() for each in task.answers.outputs(scenes.SPEC)}
     ending = task.ending(scenes.SPEC)
     assert ending is not None
     raw |= {each.name: each.zeros() for each in ending.outputs}
+    assert task.answers.decode(raw, scenes.SPEC)["category"].max() < 0
+    raw["count"][0] = raw["category"].shape[1]
     assert task.answers.decode(raw, scenes.SPEC)["category"].max() == 0
+    raw["category"][0, 3] = len(scenes.CLASSES)
+    assert task.answers.decode(raw, scenes.SPEC)["category"].max() < 0
+    raw["category"][0, 3] = 0
     raw["scores_4"][0, 0, 0, 0] = np.nan
     assert task.answers.decode(raw, scenes.SPEC)["category"].max() < 0
 

@@ -8,19 +8,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgepress.data.preprocess import normalise
+from edgepress.data.labels import Seen
+from edgepress.data.preprocess import fitted, normalise
+from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.detection.answers import NO_ANSWER
-from edgepress.tasks.detection.tiles import Tiles, Window, answered, windows
+from edgepress.tasks.detection.tiles import answered
+from edgepress.tasks.detection.windows import Tiles, Window, windows
 from edgepress.tasks.task import Task
+from tests.classified import open_task
 
 SPEC = InputSpec(height=48, width=64, channels=1, mean=(0.5,), std=(0.25,))
+CLASSES = ("bright", "dark")
 TASK = Task.open(
     {
         **{"method": "detection", "strides": [4], "most_objects": 30, "most_answers": 30},
         **{"least_score": 0.05, "overlap": 0.6, "sure": 0.3},
     },
-    ("bright", "dark"),
+    CLASSES,
     "test",
 )
 RULES: Any = TASK.answers
@@ -107,3 +112,51 @@ def test_picture_has_no_answer_when_one_tile_has_none() -> None:
     tiles = Tiles(overlap=0.3, whole=False)
     found = answered(picture((10, 10, 22, 21)), SPEC, RULES, tiles, broken)
     assert found["category"][0, :2].tolist() == [NO_ANSWER, -1]
+
+
+def tiled(**tiles: Any) -> Task:
+    entry = {**TASK.entry, "tiles": {"overlap": 0.4, "whole": False, **tiles}}
+    return Task.open(entry, CLASSES, "f")
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_parts_of_the_task_answer_in_pixels_of_the_input_where_the_truth_is(fit: str) -> None:
+    spec, box = SPEC.model_copy(update={"fit": fit}), (100, 70, 113, 84)
+    image, task = picture(box), tiled()
+    rules = task.parts
+    assert rules is not None
+    parts = rules.windows(image.size, spec)
+    pixels = np.stack([fitted(image.crop(each), spec) for each in parts])
+    found = rules.merged(RULES.decode(find(normalise(pixels, spec)), spec), image.size, spec)
+    thing = {"category": 0, "box": list(box), "rings": None, "points": None, "area": None}
+    label = {"width": image.width, "height": image.height, "relative": False}
+    objects = [{**thing, "crowd": False, "ignore": False}]
+    kept = task.labels.admit({**label, "objects": objects}, Seen(*image.size), _no_file)
+    truth = task.labels.truth(kept.label, spec, _no_file)
+    assert np.allclose(found["boxes"][0, 0], truth["boxes"][0, 0], atol=1e-2)
+    assert not found["boxes"][0, 1:].any()
+    assert task.answers.first_score(found, truth) == pytest.approx(1.0)
+
+
+def test_picture_that_fits_is_answered_as_ever_when_the_task_has_tiles() -> None:
+    rules = tiled(whole=True).parts
+    assert rules is not None
+    assert rules.windows((64, 48), SPEC) == [(0, 0, 64, 48)]
+    pixels = np.asarray(picture((9, 9, 19, 20), (64, 48)))[None, ..., None]
+    plain = RULES.decode(find(normalise(pixels, SPEC)), SPEC)
+    assert rules.merged(plain, (64, 48), SPEC) is plain
+
+
+def test_task_has_no_parts_when_params_name_no_tiles() -> None:
+    assert TASK.parts is None
+    assert TASK.entry["tiles"] is None
+    assert open_task(("a", "b")).parts is None
+
+
+def test_tiles_are_refused_in_one_line_when_they_overlap_too_much() -> None:
+    with pytest.raises(UserError, match=r"^f: task.tiles.overlap: .*0\.8.*$"):
+        tiled(overlap=0.9)
+
+
+def _no_file(path: str) -> bytes:
+    raise AssertionError(path)

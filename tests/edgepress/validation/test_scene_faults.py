@@ -8,6 +8,7 @@ half a pixel off everywhere, pictures that training turned otherwise than their 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,6 +183,38 @@ def test_masks_half_a_pixel_off_are_blocked(
     """The graph enlarges from corners of pixels: what most runtimes did before ONNX named it."""
     found = blocked(spoilt.asymmetric(setting.models[precision]), precision)
     assert found >= {"parity", "drop"}
+
+
+@precisions
+@pytest.mark.parametrize("setting", ["classification", "segmentation"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("logits", r"answers logits with shape \(1, 1.*\) instead of \(1, [34].*\)"),
+        ("ids", r"does not run: .*logits.*"),
+    ],
+)
+def test_class_ids_for_logits_are_refused_in_one_line(
+    precision: str, name: str, said: str, setting: Setting, tmp_path: Path
+) -> None:
+    """What many converters add: the graph ends in argmax, under the old name or another."""
+    task, key = TASKS[setting.word], f"{HERE}-{precision}"
+    model = spoilt.class_ids(name)(setting.models[precision])
+    subject = export_as(model, tmp_path / precision, key, (task, SPEC))
+    truth = measure.Truth(setting.reference, [{"image": setting.images}], task, SPEC)
+    found = measure.measure(subject, None, truth, PLAN)
+    assert re.fullmatch(said, found.not_run["integrity"])
+    judged = judge(found, gates(setting.word), BUDGET, Target.parse(key))
+    assert judged.outcome == "fail"
+
+
+@precisions
+@pytest.mark.parametrize("setting", ["classification", "segmentation"], indirect=True)
+def test_one_hot_classes_for_logits_are_blocked_by_parity_alone(
+    precision: str, setting: Setting, blocked: Blocked
+) -> None:
+    """One for the class of a pixel and nought for the others: of the right shape, no class off."""
+    assert blocked(spoilt.one_hot(setting.models[precision]), precision) == {"parity"}
 
 
 RECORDS: dict[str, Sees] = {
