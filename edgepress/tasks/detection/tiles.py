@@ -8,7 +8,6 @@ Their answers go through the suppression that those of one picture go through.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from edgepress.data.placement import placement
 from edgepress.data.preprocess import fitted, normalise
+from edgepress.data.window import Window
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays, Tensors
@@ -37,21 +37,6 @@ class Tiles(Config):
     """Share of a tile that its neighbour has too, at least: the longest object over the side."""
     whole: bool
     """Whether the whole picture, shrunk, is answered as well, for objects larger than a tile."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a picture, in its pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.right - self.left, self.bottom - self.top
 
 
 def windows(size: tuple[int, int], spec: InputSpec, tiles: Tiles) -> list[Window]:
@@ -78,7 +63,7 @@ def answered(
     Each tile is prepared as `spec` says, as every picture is.
     """
     parts = windows(picture.size, spec, tiles)
-    pixels = [fitted(picture.crop((w.left, w.top, w.right, w.bottom)), spec) for w in parts]
+    pixels = [fitted(each.of(picture), spec) for each in parts]
     found = rules.decode(run(normalise(np.stack(pixels), spec)), spec)
     return merged(found, parts, spec, rules)
 
@@ -127,7 +112,7 @@ def _placed(
     places = [placement(window.size, spec) for window in parts]
     scale = np.array([place.scale for place in places], np.float32)[row]
     corner = np.array([(place.left, place.top) for place in places], np.float32)[row]
-    edges = np.array([(w.left, w.top, w.right, w.bottom) for w in parts], np.float32)[row]
+    edges = np.array([each.edges for each in parts], np.float32)[row]
     found = (each - np.tile(corner, 2)) / np.tile(scale, 2) + np.tile(edges[:, :2], 2)
     found = np.clip(found, np.tile(edges[:, :2], 2), np.tile(edges[:, 2:], 2))
     right, bottom = max(w.right for w in parts), max(w.bottom for w in parts)

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from edgepress.data.preprocess import normalise
+from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.detection.answers import NO_ANSWER
-from edgepress.tasks.detection.tiles import Tiles, Window, answered, windows
+from edgepress.tasks.detection.tiles import Tiles, answered, windows
 from edgepress.tasks.task import Task
 
 SPEC = InputSpec(height=48, width=64, channels=1, mean=(0.5,), std=(0.25,))
