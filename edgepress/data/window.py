@@ -22,19 +22,16 @@ class Window:
     def around(
         cls, box: tuple[float, float, float, float], margin: float, size: tuple[int, int]
     ) -> Self:
-        """Return whole pixels around a box grown on every side, cut at the picture's border.
+        """Return whole pixels, one at least, around a box grown on every side, cut at the border.
 
         `box` is left, top, right, bottom and `size` width and height, in pixels; `margin` is a
         share of the box's longer side.
         """
         left, top, right, bottom = box
         more = margin * max(right - left, bottom - top)
-        return cls(
-            max(0, math.floor(left - more)),
-            max(0, math.floor(top - more)),
-            min(size[0], math.ceil(right + more)),
-            min(size[1], math.ceil(bottom + more)),
-        )
+        columns = _span(left - more, right + more, size[0])
+        rows = _span(top - more, bottom + more, size[1])
+        return cls(columns[0], rows[0], columns[1], rows[1])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,3 +46,9 @@ class Window:
     def of(self, picture: Image.Image) -> Image.Image:
         """Cut the window out of an upright picture."""
         return picture.crop(self.edges)
+
+
+def _span(low: float, high: float, side: int) -> tuple[int, int]:
+    # Rounded, so that the last bits of a float never decide a pixel.
+    first = min(max(0, math.floor(round(low, 2))), side - 1)
+    return first, max(min(side, math.ceil(round(high, 2))), first + 1)

@@ -26,6 +26,7 @@ from edgepress.records.manifest import SPLITS, Manifest
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.keypoints.inside import answered, placed, windows
 from edgepress.tasks.task import Task
+from tests.detected import listed
 
 ENTRY: dict[str, Any] = {
     "method": "keypoints",
@@ -325,6 +326,64 @@ def test_run_stops_with_what_was_left_out_when_no_object_has_points(
     (copy / "boxes.json").write_text(json.dumps(held))
     with pytest.raises(UserError, match="no usable image; left out were 80 object without a label"):
         ingest(copy, tmp_path / "out")
+
+
+def test_lines_of_yolo_give_the_items_that_coco_gives(
+    manifest: Path, cows: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "set"
+    for name in ("images", "labels"):
+        (root / name).mkdir(parents=True)
+    lines = []
+    for each in OBJECTS:
+        left, top, width, height = each["bbox"]
+        shares = [left + width / 2, top + height / 2, width, height]
+        values = [value / side for value, side in zip(shares, [WIDE, HIGH] * 2, strict=True)]
+        for x, y, visible in np.reshape(each["keypoints"] or [0] * 9, (3, 3)).tolist():
+            values += [x / WIDE, y / HIGH, visible]
+        lines.append(" ".join(map(str, [0, *values])))
+    for path in cows.glob("*.png"):
+        (root / "images" / path.name).symlink_to(path)
+        (root / "labels" / f"{path.stem}.txt").write_text("\n".join(lines))
+    (root / "data.yaml").write_text("train: images\nnames: [cow]\nkpt_shape: [3, 3]\n")
+    entry = {"method": "yolo", "path": str(root), "description": None}
+    found = listed(entry, tmp_path / "out")
+    rules = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
+    build_manifest(found, tmp_path / "out", rules, Labelling(TASK.entry, TASK.labels))
+    assert found.left_out.counts["object without a labelled point in its crop"] == 40
+    ours = read_table(tmp_path / "out").to_pylist()
+    theirs = read_table(manifest).to_pylist()
+    assert [row["id"].removeprefix("images/") for row in ours] == [row["id"] for row in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one["crop"], one["sha256"]) == (other["crop"], other["sha256"])
+        assert one["label"]["visible"] == other["label"]["visible"]
+        assert np.allclose(one["label"]["points"], other["label"]["points"], atol=1e-4)
+
+
+def test_frames_of_deeplabcut_are_cut_around_the_box_of_their_points(tmp_path: Path) -> None:
+    frames = tmp_path / "project/labeled-data/cow"
+    frames.mkdir(parents=True)
+    rows = [
+        "scorer" + ",Ada" * 6,
+        "bodyparts,nose,nose,left,left,right,right",
+        "coords" + ",x,y" * 3,
+    ]
+    for number in range(16):
+        canvas(number).save(frames / f"img{number:02}.png")
+        rows.append(f"labeled-data/cow/img{number:02}.png,19.5,14.5,11.5,29.5,,")
+    (frames / "CollectedData_Ada.csv").write_text("\n".join(rows))
+    entry = {
+        **{"method": "deeplabcut", "path": str(tmp_path / "project"), "category": "cow"},
+        **{"points": ENTRY["points"], "margin": 4},
+    }
+    found = listed(entry, tmp_path / "out")
+    rules = Rules(split=Fractions(val=0.2, test=0.3), limit=None)
+    build_manifest(found, tmp_path / "out", rules, Labelling(TASK.entry, TASK.labels))
+    row = read_table(tmp_path / "out").to_pylist()[0]
+    assert row["id"].endswith("img00.png#1")
+    assert row["crop"] == [2, 5, 30, 40]  # 8, 11 to 24, 34 and a quarter of 23
+    assert row["label"]["visible"] == [2, 2, 0]
+    assert np.allclose(row["label"]["points"][:2], [[18, 10], [10, 25]])
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.4])
