@@ -21,12 +21,13 @@ from edgepress.data.labels import Seen
 from edgepress.data.preprocess import fitted, normalise
 from edgepress.data.sources import digit_scenes
 from edgepress.data.sources._digits import digits
+from edgepress.data.window import Window
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection.answers import Answers
 from edgepress.tasks.detection.tiles import answered, merged
-from edgepress.tasks.detection.windows import Tiles, Window
+from edgepress.tasks.detection.windows import Tiles
 from edgepress.tasks.task import Task, joined
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job

@@ -46,7 +46,7 @@ FREE = ("quantize", "export", "budgets")
 BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
 """Mappings whose keys are the user's own: precisions, scores."""
 
-EITHER = ("augment", "group")
+EITHER = ("augment", "group", "inside")
 """Keys whose value is a word, or null, or a mapping."""
 
 SECTIONS = (

@@ -26,8 +26,7 @@ def work(stage: Stage) -> None:
     method = stage.method("encoders", "embed")
     images = ImageSet.open(MANIFEST, "train")
     spec = stage.section(InputSpec, "input")
-    inputs = hashlib.sha256("\n".join(images.sha256).encode()).hexdigest()
-    checkpoint = models.open_checkpoint(stage, "embed", inputs, spec.model_dump_json())
+    checkpoint = models.open_checkpoint(stage, "embed", images.digest(), spec.model_dump_json())
     settings = json.dumps({"embed": stage.raw("embed"), "seed": stage.seed}, sort_keys=True)
     shaped = hashlib.sha256(settings.encode())
     with stage.output(EMBEDDINGS) as folder, lines(stage.title) as progress:

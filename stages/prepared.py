@@ -11,9 +11,10 @@ from PIL import Image
 from edgepress.data.images import ImageSet
 from edgepress.data.picture import open_picture
 from edgepress.data.preprocess import fitted, normalise
+from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Tensors
-from edgepress.tasks.parts import Box, Parted
+from edgepress.tasks.parts import Parted
 from edgepress.tasks.task import Task
 
 BATCH = 64
@@ -36,9 +37,9 @@ def prepared(images: ImageSet, task: Task, spec: InputSpec) -> Iterator[Tensors 
         yield Parted(_cut(picture, windows, spec), merged, kept=index % len(windows))
 
 
-def _cut(picture: Image.Image, windows: Sequence[Box], spec: InputSpec) -> Iterator[Tensors]:
+def _cut(picture: Image.Image, windows: Sequence[Window], spec: InputSpec) -> Iterator[Tensors]:
     """Yield the parts of a picture, a few at a time."""
     (image,) = spec.tensors
     for start in range(0, len(windows), BATCH):
-        pixels = [fitted(picture.crop(each), spec) for each in windows[start : start + BATCH]]
+        pixels = [fitted(each.of(picture), spec) for each in windows[start : start + BATCH]]
         yield {image.name: normalise(np.stack(pixels), spec)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from edgepress.records.findings import DOCS, OFFENDING, Finding, Findings
 from edgepress.records.manifest import LEAK, Manifest
 
 _EXAMPLES = 5
+_SHOWN = ["sha256", "crop"]
+"""Columns that say what an item shows."""
 
 
 def check_manifest(folder: Path, limits: Limits, out: Path) -> Findings:
@@ -43,7 +46,8 @@ def _frames(folder: Path, manifest: Manifest, limits: Limits) -> dict[str, Any]:
     table = read_table(folder)
     # Filtered before pandas sees it: a column with nulls would become float and lose hash bits.
     kept = table.filter(pc.equal(table["status"], "ok"))
-    usable = kept.drop_columns(["label", "classes"]).to_pandas()
+    usable = kept.drop_columns(["label", "classes", "crop"]).to_pandas()
+    usable["crop"] = [str(crop) for crop in kept["crop"].to_pylist()]
     usable["label"] = [json.dumps(label) for label in kept["label"].to_pylist()]
     usable["highest_class"] = [max(mine, default=0) for mine in kept["classes"].to_pylist()]
     for column, values in _copies(usable).items():
@@ -79,21 +83,29 @@ def _classes(manifest: Manifest, limits: Limits) -> Any:
 def _copies(usable: Any) -> dict[str, list[str | None]]:
     """Name for each image the first copy of its file elsewhere, in its split, by another label.
 
-    In its own split only the copies after the first are marked.
+    In its own split only the copies after the first are marked. Two parts of one file are no copies
+    of each other, but may not be in two splits.
     """
     names = ("in_other_split", "in_same_split", "with_other_label")
     found: dict[str, list[str | None]] = {name: [None] * len(usable) for name in names}
-    copied = usable[usable.duplicated("sha256", keep=False)]
-    for _, group in copied.groupby("sha256"):
-        rows = list(group.itertuples())
+    for rows in _alike(usable, ["sha256"]):
+        splits = {row.split: row for row in reversed(rows)}
+        for row in rows:
+            found["in_other_split"][row.Index] = _first_other(splits, row.split)
+    for rows in _alike(usable, _SHOWN):
         splits = {row.split: row for row in reversed(rows)}
         labels = {row.label: row for row in reversed(rows)}
         for row in rows:
             same = splits[row.split]
             found["in_same_split"][row.Index] = None if same.Index == row.Index else _place(same)
-            found["in_other_split"][row.Index] = _first_other(splits, row.split)
             found["with_other_label"][row.Index] = _first_other(labels, row.label)
     return found
+
+
+def _alike(usable: Any, columns: list[str]) -> Iterator[list[Any]]:
+    """Yield the rows that have the same in some columns, where there are several."""
+    for _, group in usable[usable.duplicated(columns, keep=False)].groupby(columns):
+        yield list(group.itertuples())
 
 
 def _first_other(rows: dict[Any, Any], own: Any) -> str | None:
@@ -118,12 +130,13 @@ def _place(row: Any) -> str:
 
 
 def _twins(usable: Any, bits: int) -> list[str | None]:
-    """Name for each image the first file it looks like; copies of one file are no twins."""
-    files = usable.drop_duplicates("sha256")
+    """Name for each image the first it looks like; copies of one file are no twins."""
+    files = usable.drop_duplicates(_SHOWN)
     found = looks_like(files["phash"].to_numpy(np.uint64), bits)
     names = (files["id"] + " in " + files["split"]).tolist()
-    twin = {sha: names[i] for sha, i in zip(files["sha256"], found, strict=True) if i >= 0}
-    return [twin.get(sha) for sha in usable["sha256"]]
+    shown = zip(zip(files["sha256"], files["crop"], strict=True), found, strict=True)
+    twin = {key: names[i] for key, i in shown if i >= 0}
+    return [twin.get(key) for key in zip(usable["sha256"], usable["crop"], strict=True)]
 
 
 def _twins_across(usable: Any, bits: int) -> list[str | None]:

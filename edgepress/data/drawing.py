@@ -74,7 +74,7 @@ class Draw:
         self._turns = array("d")
 
     def add(self, entry: Entry, name: str | None, facts: Facts) -> None:
-        """Take an image with the name of its group; None where it is a group of its own."""
+        """Take an item of an image with the name of its group; None where it is its own."""
         self._keys.append(key(name or entry.id))
         self._files.append(int((facts.sha256 or "0")[:16], 16))
         self._looks.append(facts.phash or 0)
@@ -112,7 +112,8 @@ class Draw:
         looks = _numbers(self._looks)[rows]
         alike = families(looks, self._bits)
         groups[rows] = rows[np.unique(alike, return_index=True)[1][alike]]
-        return groups
+        pictures = _first_of(keys, usable)  # whose items need not look alike
+        return joined(groups, [(np.arange(len(keys)), pictures)])
 
     def _leaks(self, kinds: dict[str, Ints], usable: _Flags) -> Iterator[_Leak]:
         """Find who shares a label with an image that the source puts nearer to the end."""
@@ -148,14 +149,14 @@ class Draw:
     def _counted(self, groups: Ints, usable: _Flags) -> Groups | None:
         """Count the groups by their usable images."""
         by = self._fractions.group
-        if by is None:
-            return None
         alone = _numbers(self._alone).view(np.bool_)
+        if by is None and alone.all():
+            return None
         if self._bits is not None:
             alone = np.bincount(groups)[groups] < 2
         sizes = np.bincount(groups[usable & ~alone], minlength=1)
         return Groups(
-            by=by.by,
+            by="picture" if by is None else by.by,
             groups=int(np.count_nonzero(sizes)),
             largest=int(sizes.max()),
             alone=int((usable & alone).sum()),

@@ -1,8 +1,9 @@
-"""ImageSet: the usable images of a manifest, encoded until they are asked for as pixels."""
+"""ImageSet: the usable items of a manifest, encoded until they are asked for as pixels."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -13,19 +14,26 @@ import numpy.typing as npt
 from edgepress.data.labels import LabelRules
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
-from edgepress.data.preprocess import decode, normalise
+from edgepress.data.preprocess import decoded, normalise
 from edgepress.data.storage import Storage
 from edgepress.data.table import read_table
+from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import SPLITS, Manifest
 from edgepress.records.tensors import Arrays, Groups
 
-_COLUMNS = ["id", "label", "classes", "sha256", "path", "row", "offset", "length"]
+_COLUMNS = ["id", "label", "classes", "sha256", "path", "row", "offset", "length", "crop"]
+_Rows = list[int]
+"""Places of items that are of one image, one after another."""
 
 
 class ImageSet:
-    """Images in manifest order, with ids, labels and hashes; every read checks the sha256."""
+    """Images in manifest order, with ids, labels and hashes; every read checks the sha256.
+
+    An image here is an item: the part that `crops` says of a file, which is read once for all its
+    items that come together.
+    """
 
     def __init__(self, folder: Path, manifest: Manifest, rows: list[tuple[Any, ...]]) -> None:
         """Wrap rows of the manifest in `folder`; use `open` instead."""
@@ -36,7 +44,9 @@ class ImageSet:
         self.sha256: list[str] = [row[3] for row in rows]
         self.classes: tuple[str, ...] = manifest.classes
         self._places: list[tuple[Any, ...]] = [row[4:8] for row in rows]
-        self.groups = _groups([row[8] for row in rows]) if manifest.groups else None
+        self.crops = [None if row[8] is None else Window(*row[8]) for row in rows]
+        """The part of the upright file that each is; None is all of it."""
+        self.groups = _groups([row[9] for row in rows]) if manifest.groups else None
         """Numbers of the groups that a split never parts; None where there are none."""
         self._manifest = manifest
         self._folder, self._rows = folder, rows
@@ -70,8 +80,14 @@ class ImageSet:
         return len(self.ids)
 
     def encoded(self, index: int) -> bytes:
-        """Return the image's file bytes; fastest in ascending order, for one thread at a time."""
+        """Return the bytes of an image's whole file; fastest in order, for one thread at a time."""
         return self._checked(index, self._read(self._storage, index))
+
+    def digest(self) -> str:
+        """Return a sha256 over what all images show: their files and the parts that they are."""
+        shown = zip(self.sha256, self.crops, strict=True)
+        text = "\n".join(f"{sha256} {crop and crop.edges}" for sha256, crop in shown)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def truth(self, rules: LabelRules, spec: InputSpec) -> Arrays:
         """Return the labels of all images as arrays, moved as `spec` moves the pictures."""
@@ -110,17 +126,18 @@ class ImageSet:
     def decoded(self, spec: InputSpec) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield the images in order, uint8 [H, W, C], a few ahead of the one asked for."""
 
-        def decode_all(group: list[tuple[int, bytes]]) -> list[npt.NDArray[np.uint8]]:
-            return [self._decode(index, data, spec) for index, data in group]
+        def decode_all(group: list[tuple[_Rows, bytes]]) -> list[npt.NDArray[np.uint8]]:
+            return [image for rows, data in group for image in self._decode(rows, data, spec)]
 
         for images in ordered(decode_all, chunks(self._stream(), lambda item: len(item[1]))):
             yield from images
 
-    def _stream(self) -> Iterator[tuple[int, bytes]]:
+    def _stream(self) -> Iterator[tuple[_Rows, bytes]]:
         storage = self._new_storage()
         try:
-            for index in range(len(self)):
-                yield index, self._read(storage, index)
+            for _, each in itertools.groupby(range(len(self)), lambda row: self._places[row]):
+                rows = list(each)
+                yield rows, self._read(storage, rows[0])
         finally:
             storage.close()
 
@@ -130,8 +147,8 @@ class ImageSet:
         except UnusableError as error:
             raise self._changed(index, str(error)) from None
 
-    def _decode(self, index: int, data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
-        return decode(self._checked(index, data), spec)
+    def _decode(self, rows: _Rows, data: bytes, spec: InputSpec) -> Iterator[npt.NDArray[np.uint8]]:
+        return decoded(self._checked(rows[0], data), spec, [self.crops[row] for row in rows])
 
     def _checked(self, index: int, data: bytes) -> bytes:
         if hashlib.sha256(data).hexdigest() != self.sha256[index]:

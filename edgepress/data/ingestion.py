@@ -6,7 +6,6 @@ are written without, and copied with them in a second pass over the table alone.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +15,9 @@ from typing import Any
 from pydantic import Field
 
 from edgepress.data.drawing import Draw, Drawn
-from edgepress.data.groups import KEY, Named, named
-from edgepress.data.inspection import Facts, inspect
-from edgepress.data.labels import Admitted, LabelRules, Read, Seen
+from edgepress.data.groups import KEY, named
+from edgepress.data.items import Given, given
+from edgepress.data.labels import LabelRules
 from edgepress.data.listing import Entry, Listing
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
@@ -31,8 +30,6 @@ from edgepress.errors import UserError
 from edgepress.params import Config
 from edgepress.records.manifest import IMAGES, TABLE, Manifest
 from edgepress.records.record import sha256_file, sha256_folder
-
-_Inspected = tuple[Named, Facts, Admitted]
 
 
 class Rules(Config):
@@ -72,12 +69,17 @@ def build_manifest(
     _refuse_nameless(listing, folder, rules.split)
     draw = Draw(listing.splits, rules.split, rules.limit)
     with writing(folder, labels.schema(), LISTED) as table:
-        for (entry, name), facts, admitted in _inspected(listing, folder, rules, (labels, seen)):
-            draw.add(entry, name, facts)
-            table.add(_row(entry, name, facts, admitted))
+        for each in _inspected(listing, folder, rules, (labels, seen)):
+            entry, name = each.image
+            for kind in each.left_out:
+                listing.left_out.note(kind, Path(entry.path))
+            for item in each.items:
+                draw.add(entry, name, item.facts)
+                table.add(item.row(each.image))
     tally = Tally(listing.classes)
     drawn = settle(folder, labels.schema(), draw, tally)
-    refuse_empty(tally.items, tally.counts, listing.where, _hint(rules, tally, drawn))
+    hint = _hint(rules, tally, drawn, listing)
+    refuse_empty(tally.items, tally.counts, listing.where, hint)
     images = folder / IMAGES
     manifest = Manifest(
         source=listing.source,
@@ -97,10 +99,12 @@ def build_manifest(
     return manifest
 
 
-def _hint(rules: Rules, tally: Tally, drawn: Drawn) -> str:
+def _hint(rules: Rules, tally: Tally, drawn: Drawn, listing: Listing) -> str:
     """Say what may help where a split or a class got no image."""
     if tally.reasons:
         return f"{tally.reasons.total()} were quarantined, for example {tally.example}"
+    if not any(tally.items.values()) and listing.left_out.counts:
+        return f"left out were {listing.left_out}"
     if drawn.groups is not None:
         usable = sum(tally.items.values())
         return (
@@ -151,7 +155,7 @@ def _inspected(
     folder: Path,
     rules: Rules,
     how: tuple[LabelRules, Callable[[int], None]],
-) -> Iterator[_Inspected]:
+) -> Iterator[Given]:
     labels, seen = how
     wanted: set[str] | None = None
     images = partial(named, listing, folder, rules.split.group)
@@ -162,30 +166,9 @@ def _inspected(
     groups = chunks(read, lambda item: 0 if isinstance(item[1], UnusableError) else len(item[1]))
     files = Storage("file", folder if listing.inside else Path())
 
-    def work(group: list[Encoded]) -> list[_Inspected]:
-        facts = inspect([data for _, data in group])
-        pairs = zip(group, facts, strict=True)
-        return [_admit(image, fact, labels, files.file) for (image, _), fact in pairs]
+    def work(group: list[Encoded]) -> list[Given]:
+        return given(group, labels, files.file)
 
     for group in ordered(work, groups):
         yield from group
         seen(len(group))
-
-
-def _admit(image: Named, facts: Facts, labels: LabelRules, read: Read) -> _Inspected:
-    """Ask the task whether the label may be used, where the picture may."""
-    if facts.reason or facts.width is None or facts.height is None:
-        return image, facts, Admitted(None, ())
-    try:
-        seen = Seen(facts.width, facts.height, facts.orientation)
-        return image, facts, labels.admit(image[0].label, seen, read)
-    except UnusableError as error:
-        return image, dataclasses.replace(facts, reason=str(error)), Admitted(None, ())
-
-
-def _row(entry: Entry, name: str | None, facts: Facts, admitted: Admitted) -> dict[str, Any]:
-    """Return an image's row, its split left open."""
-    place = {k: getattr(entry, k) for k in ("id", "path", "row", "offset", "length")}
-    label = {"label": admitted.label, "classes": list(admitted.classes)}
-    open_yet = {"group": name, "split": None, "status": "quarantined" if facts.reason else "ok"}
-    return {**place, **label, **open_yet, **dataclasses.asdict(facts)}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 
@@ -37,6 +38,26 @@ class Admitted:
     """The classes the item counts for, in counts, floors and strata; may be none or several."""
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One thing on a picture, shown by a window, that is an item of its own."""
+
+    number: int
+    """Of what it shows, counted from 1 in the source's label: the item's id ends with it."""
+    window: Window
+    admitted: Admitted
+    """The label of what the window shows, in its pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """A label that makes several items of one picture, or none."""
+
+    instances: tuple[Instance, ...]
+    left_out: tuple[str, ...]
+    """The rule by which something on the picture is in no item, once for each such thing."""
+
+
 class LabelRules(Protocol):
     """Labels of one task: their type on disk, which may be used, and what they are as arrays."""
 
@@ -55,7 +76,7 @@ class LabelRules(Protocol):
         """Return the type of the labels that a source of this task lists."""
         ...
 
-    def admit(self, label: Any, seen: Seen, read: Read) -> Admitted:
+    def admit(self, label: Any, seen: Seen, read: Read) -> Admitted | Instances:
         """Check a label of a picture; `UnusableError` says why it cannot be used."""
         ...
 

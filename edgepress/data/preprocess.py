@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from edgepress.data.picture import open_picture
 from edgepress.data.placement import LETTERBOX, placement
+from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 
@@ -20,7 +23,16 @@ _FILTERS = {
 
 def decode(data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Return the image as uint8 [H, W, C] of the spec; bytes that are no image: `UnusableError`."""
-    return fitted(open_picture(data).image, spec)
+    return next(decoded(data, spec, [None]))
+
+
+def decoded(
+    data: bytes, spec: InputSpec, windows: Sequence[Window | None]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield parts of the upright image as uint8 [H, W, C] of the spec; None is all of it."""
+    image = open_picture(data).image
+    for window in windows:
+        yield fitted(image if window is None else window.of(image), spec)
 
 
 def fitted(image: Image.Image, spec: InputSpec) -> npt.NDArray[np.uint8]:

@@ -73,7 +73,7 @@ def _settled(rows: Any, start: int, drawn: Drawn) -> Any:
     groups, reasons = rows["group"].to_pylist(), rows["reason"].to_pylist()
     reasons = [drawn.leak(row) or reason for row, reason in zip(places, reasons, strict=True)]
     new = {
-        "group": [name or drawn.group(row) for name, row in zip(groups, places, strict=True)],
+        "group": [drawn.group(row) or name for name, row in zip(groups, places, strict=True)],
         "split": [SPLITS[number] for number in drawn.splits[start : start + len(rows)].tolist()],
         "status": ["quarantined" if reason else "ok" for reason in reasons],
         "reason": reasons,

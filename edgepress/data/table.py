@@ -27,12 +27,13 @@ _BEFORE = pa.schema(
 _AFTER = pa.schema(
     [
         ("classes", pa.list_(pa.int32())),  # what the item counts for
-        ("width", pa.int32()),  # pixels, upright; null where quarantined
+        ("crop", pa.list_(pa.int32())),  # left, top, right, bottom, upright; null is all of it
+        ("width", pa.int32()),  # pixels of what is shown, upright; null where quarantined
         ("height", pa.int32()),
         ("channels", pa.int8()),  # 1 or 3 once converted to 8 bits
         ("mode", pa.string()),  # Pillow's mode in the file
         ("sha256", pa.string()),  # of the encoded bytes
-        ("phash", pa.uint64()),  # perceptual hash
+        ("phash", pa.uint64()),  # perceptual hash of what is shown
         ("status", pa.string()),  # ok or quarantined
         ("reason", pa.string()),  # `kind: detail`, empty where ok
     ]

@@ -1,4 +1,6 @@
-"""Manifest: every image of a run by id, with its place, split, label and hashes.
+"""Manifest: every item of a run by id, with its place, split, label and hashes.
+
+An item is an image, or the part of one that its row's `crop` says.
 
 A folder: manifest.json (this record), manifest.parquet (a row per image) and, where the source has
 no files of its own to point at, images/.
@@ -31,7 +33,7 @@ class Groups(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     by: str
-    """What ingest.split.group went by."""
+    """What ingest.split.group went by; without it `picture`, whose items are a group."""
     groups: int
     """Groups that have a name."""
     largest: int
@@ -44,7 +46,7 @@ class Manifest(Record):
     """What the table holds as a whole; its columns are described in `edgepress.data.table`."""
 
     file_name: ClassVar[str] = "manifest.json"
-    schema_version: int = 2
+    schema_version: int = 3
 
     task: dict[str, Any]
     """The params.yaml entry of the task: what the labels are."""

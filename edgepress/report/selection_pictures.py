@@ -138,9 +138,7 @@ def _evenly(count: int, most: int) -> npt.NDArray[np.int64]:
 def _pixels(
     images: ImageSet, wanted: Sequence[int], spec: InputSpec
 ) -> dict[int, npt.NDArray[np.uint8]]:
-    from edgepress.data.preprocess import decode
-
-    return {place: decode(images.encoded(place), spec) for place in wanted}
+    return dict(zip(wanted, images.take(wanted).decoded(spec), strict=True))
 
 
 def _figure(across: str, up: str, height: float = 3.4) -> tuple[Figure, Axes]:

@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays, Tensors
-
-Box = tuple[int, int, int, int]
-"""Left, top, right and bottom, in pixels of the picture."""
 
 
 class PartRules(Protocol):
     """How pictures are cut, and what becomes of the answers."""
 
-    def windows(self, size: tuple[int, int], spec: InputSpec) -> Sequence[Box]:
+    def windows(self, size: tuple[int, int], spec: InputSpec) -> Sequence[Window]:
         """Return the parts of an upright picture of `size` (width, height), at least one.
 
         Each is prepared as a whole picture is.

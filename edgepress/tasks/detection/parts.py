@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepress.data.placement import placement
+from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection import tiles
 from edgepress.tasks.detection.answers import Answers
 from edgepress.tasks.detection.labels import Params
-from edgepress.tasks.detection.windows import Tiles, Window, windows
+from edgepress.tasks.detection.windows import Tiles, windows
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from PIL import Image
 
 from edgepress.data.placement import placement
 from edgepress.data.preprocess import fitted, normalise
+from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays, Tensors
 from edgepress.tasks.detection import boxes
 from edgepress.tasks.detection.answers import NO_ANSWER, Answers
 from edgepress.tasks.detection.labels import NONE
-from edgepress.tasks.detection.windows import Tiles, Window, windows
+from edgepress.tasks.detection.windows import Tiles, windows
 
 Run = Callable[[npt.NDArray[np.float32]], Tensors]
 """Prepared tiles [n, C, H, W] to the network's outputs [n, ...] by name."""
@@ -36,7 +37,7 @@ def answered(
     Each tile is prepared as `spec` says, as every picture is.
     """
     parts = windows(picture.size, spec, tiles)
-    pixels = [fitted(picture.crop(each), spec) for each in parts]
+    pixels = [fitted(each.of(picture), spec) for each in parts]
     found = rules.decode(run(normalise(np.stack(pixels), spec)), spec)
     return merged(found, parts, spec, rules)
 
@@ -77,7 +78,7 @@ def _placed(
     places = [placement(window.size, spec) for window in parts]
     scale = np.array([place.scale for place in places], np.float32)[row]
     corner = np.array([(place.left, place.top) for place in places], np.float32)[row]
-    edges = np.array([(w.left, w.top, w.right, w.bottom) for w in parts], np.float32)[row]
+    edges = np.array([each.edges for each in parts], np.float32)[row]
     found = (each - np.tile(corner, 2)) / np.tile(scale, 2) + np.tile(edges[:, :2], 2)
     found = np.clip(found, np.tile(edges[:, :2], 2), np.tile(edges[:, 2:], 2))
     right, bottom = max(w.right for w in parts), max(w.bottom for w in parts)

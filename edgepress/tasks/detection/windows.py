@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pydantic import Field
 
+from edgepress.data.window import Window
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 
@@ -17,20 +16,6 @@ class Tiles(Config):
     """Share of a tile that its neighbour has too, at least: the longest object over the side."""
     whole: bool
     """Whether the whole picture, shrunk, is answered as well, for objects larger than a tile."""
-
-
-class Window(NamedTuple):
-    """A part of a picture, in its pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.right - self.left, self.bottom - self.top
 
 
 def windows(size: tuple[int, int], spec: InputSpec, tiles: Tiles) -> list[Window]:

@@ -1,4 +1,4 @@
-"""Keypoints: named points of the one object of a picture."""
+"""Keypoints: named points of the one object of a picture, or of each object inside its box."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from edgepress.data.labels import Admitted, Read, Seen
+from edgepress.data.labels import Admitted, Instance, Instances, Read, Seen
 from edgepress.data.objects import OBJECTS, Found, admitted
 from edgepress.data.picture import UnusableError
 from edgepress.data.placement import placement
+from edgepress.data.window import Window
 from edgepress.errors import nearest
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
@@ -29,6 +30,21 @@ _STORED = pa.struct(
         ("area", pa.float32()),
     ]
 )
+
+
+NOT_JUDGED = "crowd or object not to be judged"
+UNLABELLED = "object without a labelled point in its crop"
+BEYOND = "point outside its object's crop"
+EMPTY = "picture without an object to look at"
+"""Rules by which something on a picture is in no item."""
+
+
+class Inside(Config):
+    """Several objects a picture: each is an item of its own, the picture cut around its box."""
+
+    margin: float = Field(ge=0, le=2)
+    """What a box is grown by on every side before the picture is cut, as a share of its longer
+    side; what lies beyond the picture's border is not there."""
 
 
 class Params(Config):
@@ -54,6 +70,8 @@ class Params(Config):
     blur: float = Field(ge=0.5, le=20)
     """Standard deviation of a target around its point, in places or bins; 2 for a heatmap of
     64 x 48 in the paper."""
+    inside: Inside | None = None
+    """How a picture is cut around each of its objects; null takes whole pictures of one object."""
 
     @model_validator(mode="after")
     def _points_are_known(self) -> Self:
@@ -88,10 +106,11 @@ class Params(Config):
 
 @dataclass(frozen=True)
 class Labels:
-    """A label is the points of the one object of an upright picture, in its pixels.
+    """A label is the points of one object of an upright picture, in the pixels of what is shown.
 
-    A picture without an object has nothing that could be learnt or judged, and is refused; so is
-    one whose object has no labelled point. Crowds and objects that are not judged do not count.
+    Of whole pictures, one without an object has nothing that could be learnt or judged, and is
+    refused; so is one whose object has no labelled point. Crowds and objects that are not judged do
+    not count. Where pictures are cut around boxes, what is no item is left out and counted.
     """
 
     classes: tuple[str, ...]
@@ -99,30 +118,23 @@ class Labels:
     least_classes: int = 1
 
     def schema(self) -> pa.DataType:
-        """Return the type of a label: points, box and area, and the picture's size."""
+        """Return the type of a label: points, box and area, and the size of what is shown."""
         return _STORED
 
     def source(self) -> pa.DataType:
         """Return the type of a source's label: objects of any kind."""
         return OBJECTS
 
-    def admit(self, label: Any, seen: Seen, read: Read) -> Admitted:  # noqa: ARG002
-        """Take one object with as many points as the task names, at least one of them labelled."""
-        found = self._the_one(admitted(label, seen, len(self.classes)))
-        visible = found.points[:, 2].astype(int)
-        if not visible.any():
-            raise UnusableError(f"no label: none of the object's {len(visible)} points is labelled")
-        places = np.clip(found.points[:, :2], 0, (seen.width, seen.height))
-        stored = {
-            "width": seen.width,
-            "height": seen.height,
-            "category": found.category,
-            "points": np.where(visible[:, None] > 0, places, 0.0).tolist(),
-            "visible": visible.tolist(),
-            "box": list(found.box),
-            "area": found.area,
-        }
-        return Admitted(stored, (found.category,))
+    def admit(self, label: Any, seen: Seen, read: Read) -> Admitted | Instances:  # noqa: ARG002
+        """Take the one object, or each, with as many points as the task names, some labelled."""
+        every = admitted(label, seen, len(self.classes))
+        if self.params.inside is not None:
+            return self._each(every, seen, self.params.inside.margin)
+        found = self._the_one(every)
+        if not found.points[:, 2].any():
+            count = len(found.points)
+            raise UnusableError(f"no label: none of the object's {count} points is labelled")
+        return _stored(found, seen, Window(0, 0, seen.width, seen.height))
 
     def truth(self, label: Any, spec: InputSpec, read: Read) -> Arrays:  # noqa: ARG002
         """Return the points in the input, and what they are judged by in the picture.
@@ -151,17 +163,60 @@ class Labels:
             what = f"{len(judged)} objects" if judged else "no object"
             raise UnusableError(f"label: holds {what}, this task takes one a picture")
         (found,) = judged
+        self._refuse_others(found, "label:")
+        return found
+
+    def _each(self, every: list[Found], seen: Seen, margin: float) -> Instances:
+        """Return an item for each object that has a labelled point in its crop."""
+        instances, left_out = [], []
+        for number, found in enumerate(every, 1):
+            if found.crowd or found.ignore:
+                left_out.append(NOT_JUDGED)
+                continue
+            if len(found.points):
+                self._refuse_others(found, f"label: object {number}")
+            window = Window.around(found.box, margin, (seen.width, seen.height))
+            stored = _stored(found, seen, window)
+            there = np.count_nonzero(stored.label["visible"])
+            left_out += [BEYOND] * (np.count_nonzero(found.points[:, 2]) - there)
+            if there:
+                instances.append(Instance(number, window, stored))
+            else:
+                left_out.append(UNLABELLED)
+        return Instances(tuple(instances), tuple(left_out if instances else [*left_out, EMPTY]))
+
+    def _refuse_others(self, found: Found, where: str) -> None:
         if len(found.points) != len(self.params.points):
             raise UnusableError(
-                f"label: has {len(found.points)} points, task.points names "
+                f"{where} has {len(found.points)} points, task.points names "
                 f"{len(self.params.points)}"
             )
-        return found
 
 
 def labels(classes: tuple[str, ...], *, params: Params) -> Labels:
     """Return the rules of labels."""
     return Labels(classes, params)
+
+
+def _stored(found: Found, seen: Seen, window: Window) -> Admitted:
+    """Return an object as the manifest holds it, in the window's pixels.
+
+    Points that do not lie in the window have no label.
+    """
+    corner, (left, top, right, bottom) = window.edges[:2], found.box
+    places = np.clip(found.points[:, :2], 0, (seen.width, seen.height)) - corner
+    inside = ((places >= 0) & (places <= window.size)).all(axis=1)
+    visible = np.where(inside, found.points[:, 2], 0).astype(int)
+    stored = {
+        "width": window.size[0],
+        "height": window.size[1],
+        "category": found.category,
+        "points": np.where(visible[:, None] > 0, places, 0.0).tolist(),
+        "visible": visible.tolist(),
+        "box": [left - corner[0], top - corner[1], right - corner[0], bottom - corner[1]],
+        "area": found.area,
+    }
+    return Admitted(stored, (found.category,))
 
 
 def _refuse_repeats(names: tuple[str, ...] | list[str], key: str) -> None:

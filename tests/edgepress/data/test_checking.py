@@ -132,6 +132,16 @@ def of_copies(rows: list[Row]) -> None:
     rows[13]["phash"] = rows[10]["phash"] ^ 0b111  # one bit too far
 
 
+def of_parts(rows: list[Row]) -> None:
+    for number in (1, 4, 7, 10):  # of val: three parts of one file, of which one stands there twice
+        rows[number].update(sha256=rows[1]["sha256"], crop=[number, 0, 20, 20], group="1.png")
+    rows[10]["crop"] = rows[7]["crop"]
+    rows[10]["phash"] = rows[7]["phash"]
+    rows[4]["phash"] = rows[1]["phash"] ^ 0b11
+    rows[8].update(sha256=rows[5]["sha256"], crop=[0, 0, 9, 9])
+    rows[12].update(sha256=rows[5]["sha256"], crop=[5, 5, 9, 9])
+
+
 def of_leaks(rows: list[Row]) -> None:
     for number in (0, 3, 4):
         rows[number]["group"] = "patient 7"
@@ -180,6 +190,22 @@ def of_classes(rows: list[Row]) -> None:
             },
         ),
         (
+            of_parts,
+            {
+                "same_file_in_two_splits": (
+                    "image/05 (image/12 in train)",
+                    "image/08 (image/12 in train)",
+                    "image/12 (image/05 in test)",
+                ),
+                "same_file_twice": ("image/10 (image/07 in val)",),
+                "same_file_two_labels": (
+                    "image/07 (image/10 in val)",
+                    "image/10 (image/07 in val)",
+                ),
+                "near_duplicate": ("image/04 (image/01 in val)",),
+            },
+        ),
+        (
             of_leaks,
             {
                 "group_in_two_splits": (
@@ -203,7 +229,7 @@ def of_classes(rows: list[Row]) -> None:
             {"decodes": ("image/00 (corrupt: cut off)", "image/01 (corrupt: cut off)")},
         ),
     ],
-    ids=["values", "copies", "leaks", "classes", "quarantine"],
+    ids=["values", "copies", "parts", "leaks", "classes", "quarantine"],
 )
 def test_fault_is_found_and_named(
     change: Any, expected: dict[str, tuple[str, ...]], check: Callable[..., Findings]

@@ -51,7 +51,8 @@ def settled(
     drawing = Draw(brought, fractions, limit)
     for image in images:
         facts = Facts(image.reason, f"{image.file:016x}" + "0" * 48, phash=image.look)
-        drawing.add(Entry(image.id, "p", 0, image.split), image.group, facts)
+        picture = image.id.partition("#")[0]
+        drawing.add(Entry(picture, "p", 0, image.split), image.group, facts)
 
     def names() -> Iterator[tuple[list[str], list[str | None]]]:
         for start in range(0, len(images), 3):
@@ -210,6 +211,47 @@ def test_group_of_look_alikes_is_named_and_drawn_by_its_smallest_id() -> None:
             "largest": 3,
             "alone": 1,
         }
+
+
+def parted(pictures: int, looks: dict[str, int]) -> list[Image]:
+    """Return three items of each picture, unlike one another but for those whose looks are told."""
+    return [
+        Image(
+            f"{number}.png#{item}",
+            group=f"{number}.png",
+            file=number,
+            look=looks.get(f"{number}#{item}", (3 * number + item) * 0x9E3779B97F4A7C15 % 2**64),
+        )
+        for number in range(pictures)
+        for item in range(3)
+    ]
+
+
+@pytest.mark.parametrize("grouping", [None, BY_LOOKS])
+def test_items_of_a_picture_are_drawn_as_the_picture_and_counted_as_a_group(
+    grouping: Grouping | None,
+) -> None:
+    images = parted(60, {})
+    drawn = settled(images, grouping)
+    for row, image in enumerate(images):
+        expected = draw(Entry(str(image.group), "p", 0), NONE, FRACTIONS)
+        assert SPLITS[drawn.splits[row]] == expected
+        assert drawn.group(row) is None  # the row has the picture's name
+    assert drawn.groups is not None
+    word = "picture" if grouping is None else "near_duplicate"
+    assert drawn.groups.model_dump() == {"by": word, "groups": 60, "largest": 3, "alone": 0}
+
+
+def test_pictures_are_one_group_with_all_their_items_when_two_of_these_look_alike() -> None:
+    for number in range(1, 20):
+        images = parted(number + 1, {"0#2": 0b1, f"{number}#0": 0b11})
+        drawn = settled(images, BY_LOOKS)
+        linked = [row for row, image in enumerate(images) if image.file in (0, number)]
+        assert {drawn.group(row) for row in linked} == {"0.png"}
+        expected = draw(Entry("0.png", "p", 0), NONE, FRACTIONS)
+        assert {SPLITS[drawn.splits[row]] for row in linked} == {expected}
+        assert drawn.groups is not None
+        assert (drawn.groups.groups, drawn.groups.largest) == (number, 6)
 
 
 def test_files_that_cannot_be_used_link_no_groups() -> None:

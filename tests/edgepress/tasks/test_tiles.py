@@ -10,11 +10,12 @@ from PIL import Image
 
 from edgepress.data.labels import Seen
 from edgepress.data.preprocess import fitted, normalise
+from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.detection.answers import NO_ANSWER
 from edgepress.tasks.detection.tiles import answered
-from edgepress.tasks.detection.windows import Tiles, Window, windows
+from edgepress.tasks.detection.windows import Tiles, windows
 from edgepress.tasks.task import Task
 from tests.classified import open_task
 
@@ -126,7 +127,7 @@ def test_parts_of_the_task_answer_in_pixels_of_the_input_where_the_truth_is(fit:
     rules = task.parts
     assert rules is not None
     parts = rules.windows(image.size, spec)
-    pixels = np.stack([fitted(image.crop(each), spec) for each in parts])
+    pixels = np.stack([fitted(each.of(image), spec) for each in parts])
     found = rules.merged(RULES.decode(find(normalise(pixels, spec)), spec), image.size, spec)
     thing = {"category": 0, "box": list(box), "rings": None, "points": None, "area": None}
     label = {"width": image.width, "height": image.height, "relative": False}
@@ -141,7 +142,7 @@ def test_parts_of_the_task_answer_in_pixels_of_the_input_where_the_truth_is(fit:
 def test_picture_that_fits_is_answered_as_ever_when_the_task_has_tiles() -> None:
     rules = tiled(whole=True).parts
     assert rules is not None
-    assert rules.windows((64, 48), SPEC) == [(0, 0, 64, 48)]
+    assert rules.windows((64, 48), SPEC) == [Window(0, 0, 64, 48)]
     pixels = np.asarray(picture((9, 9, 19, 20), (64, 48)))[None, ..., None]
     plain = RULES.decode(find(normalise(pixels, SPEC)), SPEC)
     assert rules.merged(plain, (64, 48), SPEC) is plain
