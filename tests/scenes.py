@@ -26,6 +26,7 @@ from edgepress.training.examples import Examples
 SIDE, TRAIN = 32, 300
 SPEC = InputSpec(height=SIDE, width=SIDE, channels=1, mean=(0.3,), std=(0.35,))
 CODING = {"method": "default_boxes", "ratios": [2.0], "least": 0.3, "most": 0.6}
+QUERIES = {"strides": [], "overlap": 1.0, "coding": {"method": "queries", "queries": 20}}
 ENTRY: dict[str, Any] = {
     "method": "detection",
     "strides": [4, 8],
@@ -39,6 +40,7 @@ CLASSES = ("0", "1", "4")
 TASKS = {
     "distances": Task.open(ENTRY, CLASSES, "test"),
     "default_boxes": Task.open({**ENTRY, "coding": CODING}, CLASSES, "test"),
+    "queries": Task.open({**ENTRY, **QUERIES}, CLASSES, "test"),
 }
 BACKBONE = {"method": "resnet_cifar", "depth": 8, "width": 8}
 

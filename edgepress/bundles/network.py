@@ -14,9 +14,15 @@ from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
 
+Given = Tensor | tuple[Tensor | dict[str, Tensor], ...]
+"""What a network gives: a Tensor, or a tuple of them, and last what only its learning asks for."""
+
 
 class Network(nn.Module):
-    """Images to a Tensor, or a tuple of them in the order of `names`."""
+    """Images to a Tensor, or a tuple of them in the order of `names`.
+
+    In training a head may add a mapping of further tensors, which its task's loss takes by name.
+    """
 
     def __init__(self, backbone: Backbone, head: nn.Module, names: tuple[str, ...]) -> None:
         """Join a backbone with the head that takes its features."""
@@ -25,7 +31,7 @@ class Network(nn.Module):
         self.head = head
         self.names = names
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Given:
         """Map images [N, C, H, W] to the head's outputs."""
         return self.head(self.backbone(images))  # type: ignore[no-any-return]
 
@@ -85,10 +91,12 @@ def _unfit(blueprint: Blueprint, head: str, error: Exception) -> UserError:
     )
 
 
-def named(outputs: Tensor | tuple[Tensor, ...], names: tuple[str, ...]) -> dict[str, Tensor]:
-    """Return a network's outputs by name."""
+def named(outputs: Given, names: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return a network's outputs by name, and what a head added in training by its own."""
     held = outputs if isinstance(outputs, tuple | list) else (outputs,)
-    return dict(zip(names, held, strict=True))
+    added = held[-1] if isinstance(held[-1], dict) else {}
+    tensors = [each for each in held if not isinstance(each, dict)]
+    return {**dict(zip(names, tensors, strict=True)), **added}
 
 
 def _try(network: Network, blueprint: Blueprint) -> None:

@@ -51,6 +51,17 @@ def stride_of(output: TensorSpec, spec: InputSpec) -> int:
     return 1 << math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)
 
 
+def strides_of(outputs: tuple[TensorSpec, ...], spec: InputSpec, head: str) -> tuple[int, ...]:
+    """Return the stride of each output; one that is no map is a UserError."""
+    for output in outputs:
+        if output.layout != "NCHW":
+            raise UserError(
+                f"head {head}: gives maps, and the task asks for {output.name} {output.shape}; "
+                "choose another head, or another coding of the task"
+            )
+    return tuple(stride_of(output, spec) for output in outputs)
+
+
 def maps_of(info: tuple[FeatureInfo, ...], strides: list[int], head: str) -> list[int | None]:
     """Return which map each stride takes: the last of it, which has seen most.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
-from edgepress.heads._layers import conv, doubtful, maps_of, separable, stride_of
+from edgepress.heads._layers import conv, doubtful, maps_of, separable, strides_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -80,7 +80,7 @@ def build(
     params: Params,
 ) -> nn.Module:
     """Return the head for maps [1, C, h, w] of any number; their strides follow from their size."""
-    strides = tuple(stride_of(output, spec) for output in outputs)
+    strides = strides_of(outputs, spec, "decoupled")
     return Decoupled(info, outputs, strides, params)
 
 

@@ -15,7 +15,7 @@ from torchvision.models.detection.ssdlite import SSDLiteClassificationHead
 from torchvision.ops.misc import Conv2dNormActivation
 
 from edgepress.backbones.features import FeatureInfo
-from edgepress.heads._layers import doubtful, maps_of, stride_of
+from edgepress.heads._layers import doubtful, maps_of, strides_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -83,7 +83,7 @@ def build(
     params: Params,
 ) -> nn.Module:
     """Return the head for maps [1, C, h, w] of any number; their strides follow from their size."""
-    strides = tuple(stride_of(output, spec) for output in outputs)
+    strides = strides_of(outputs, spec, "ssdlite")
     return Ssdlite(info, outputs, strides, params)
 
 

@@ -1,7 +1,7 @@
 """Answers of detection: the surest boxes of each class, none over another of its class.
 
-The network gives two maps a stride, so that boxes and scores never share a scale of INT8; decoding
-and non-maximum suppression are outside of the graph. Precision is COCO's, its intervals and that of
+The network gives boxes and scores apart, so that they never share a scale of INT8; decoding and
+non-maximum suppression are outside of the graph. Precision is COCO's, its intervals and that of
 the paired drop from bootstrap samples of whole images.
 """
 
@@ -20,7 +20,7 @@ from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 from edgepress.tasks._average_precision import Matched, match, mean
 from edgepress.tasks.detection import boxes, calibration
 from edgepress.tasks.detection.calibration import Calibration
-from edgepress.tasks.detection.codings.coding import Coding, Level
+from edgepress.tasks.detection.codings.coding import Coding
 from edgepress.tasks.detection.codings.entry import opened
 from edgepress.tasks.detection.labels import NONE, Params
 
@@ -49,15 +49,8 @@ class Answers:
     shares: tuple[str, ...] = ()
 
     def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
-        """Return `boxes_S` and `scores_S` for each stride S, [1, C, h, w] as the coding has C."""
-        found = []
-        channels = self._coding.channels()
-        for stride in self.params.strides:
-            size = (-(-spec.height // stride), -(-spec.width // stride))
-            for name, count in zip(("boxes", "scores"), channels, strict=True):
-                shape = (1, count, *size)
-                found.append(TensorSpec(name=f"{name}_{stride}", shape=shape, layout="NCHW"))
-        return tuple(found)
+        """Return boxes and scores as the coding has them."""
+        return self._coding.outputs(spec)
 
     def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
         """Return the answers of n items; places of the K without a box have category -1.
@@ -135,7 +128,7 @@ class Answers:
 
     @property
     def _coding(self) -> Coding:
-        return opened(self.params.coding, len(self.classes))
+        return opened(self.params.coding, self.params.strides, len(self.classes))
 
     def _sound(self, raw: Tensors) -> npt.NDArray[np.bool_]:
         """Say of each item whether what its graph decoded is of classes that there are."""
@@ -146,15 +139,8 @@ class Answers:
         return np.asarray(known)
 
     def _decode(self, row: int, raw: Tensors, spec: InputSpec, found: Arrays) -> None:
-        levels = [
-            Level(
-                stride,
-                np.asarray(raw[f"boxes_{stride}"][row], np.float32),
-                np.asarray(raw[f"scores_{stride}"][row], np.float32),
-            )
-            for stride in self.params.strides
-        ]
-        every = self._coding.candidates(levels, self.params.least_score)
+        item = {name: values[row] for name, values in raw.items()}
+        every = self._coding.candidates(item, spec, self.params.least_score)
         cut = np.clip(every.boxes, 0, np.array([spec.width, spec.height] * 2, np.float32))
         there = np.flatnonzero((cut[:, 2:] > cut[:, :2]).all(axis=1))
         cut, scores, category = cut[there], every.scores[there], every.category[there]

@@ -1,4 +1,4 @@
-"""The last steps of detection inside a graph: boxes and confidences of all maps, suppressed."""
+"""The last steps of detection inside a graph: boxes and confidences of all outputs, suppressed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgepress.tasks.task import Ending
 
 
 class Boxes(nn.Module):
-    """The maps of one item to its boxes [1, A, 4] and their confidences [1, classes, A].
+    """The outputs of one item to its boxes [1, A, 4] and their confidences [1, classes, A].
 
     What lies out of the input is cut off; a box with nothing left has the confidence 0.
     """
@@ -27,7 +27,7 @@ class Boxes(nn.Module):
 
     def forward(self, *maps: Tensor) -> tuple[Tensor, Tensor]:
         """Map the maps to boxes and confidences."""
-        boxes, scores = self.learning.found(dict(zip(self.names, maps, strict=True)))
+        boxes, scores = self.learning.found(dict(zip(self.names, maps, strict=True)), self.limit)
         boxes = boxes.clamp(min=0.0).minimum(self.limit)
         there = (boxes[..., 2:] > boxes[..., :2]).all(-1, keepdim=True)
         return boxes, torch.where(there, scores, 0.0).transpose(1, 2)

@@ -16,7 +16,7 @@ from edgepress.data.placement import placement
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
-from edgepress.tasks.detection.codings import distances
+from edgepress.tasks.detection.codings import distances, queries
 from edgepress.tasks.detection.codings.entry import Entry
 from edgepress.tasks.detection.windows import Tiles
 
@@ -40,8 +40,9 @@ class Params(Config):
     """Where boxes are looked for, and which of those found are the answer."""
 
     method: Literal["detection"]
-    strides: tuple[int, ...] = Field(min_length=1, max_length=6)
-    """Pixels of the input from one place that may hold an object to the next, finest first."""
+    strides: tuple[int, ...] = Field(max_length=6)
+    """Pixels of the input from one place that may hold an object to the next, finest first; none,
+    `[]`, with the coding `queries`, whose head says where it looks."""
     most_objects: int = Field(ge=1, le=1000)
     """Objects an image may hold; one with more is quarantined."""
     most_answers: int = Field(ge=1, le=1000)
@@ -49,12 +50,13 @@ class Params(Config):
     least_score: float = Field(gt=0, lt=1)
     """Confidence below which a box is dropped before any other step."""
     overlap: float = Field(gt=0, le=1)
-    """Of two boxes of one class with a higher intersection over union the surer one is kept."""
+    """Of two boxes of one class with a higher intersection over union the surer one is kept; with 1
+    both are."""
     sure: float = Field(gt=0, lt=1)
     """Confidence from which a box is shown, and counts in the agreement of two answers."""
     coding: Entry = distances.Params(method="distances")
-    """What the maps of the network say: `{method: distances}` of each place's box, or codes of
-    `{method: default_boxes, ...}`, which are SSD's."""
+    """What the outputs of the network say: `{method: distances}` of each place's box, codes of
+    `{method: default_boxes, ...}`, which are SSD's, or `{method: queries, ...}`, a set of boxes."""
 
     tiles: Tiles | None = None
     """How a picture larger than the input is answered where targets are validated: by tiles of the
@@ -64,6 +66,27 @@ class Params(Config):
     def _rising(self) -> Self:
         if any(b <= a for a, b in zip((0, *self.strides), self.strides, strict=False)):
             raise ValueError(f"strides must be above 0 and rise, got {list(self.strides)}")
+        return self
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        """Hold what else is asked for against the coding."""
+        if not isinstance(self.coding, queries.Params):
+            if not self.strides:
+                raise ValueError(f"strides must not be empty with the coding {self.coding.method}")
+            return self
+        if self.strides:
+            raise ValueError(
+                "strides must be [] with the coding queries, which has no maps (the head says "
+                f"where it looks), got {list(self.strides)}"
+            )
+        count = self.coding.queries
+        for name in ("most_objects", "most_answers"):
+            if (most := getattr(self, name)) > count:
+                raise ValueError(
+                    f"{name} must be at most coding.queries, {count}, since an object has a query "
+                    f"of its own, got {most}"
+                )
         return self
 
 

@@ -28,13 +28,13 @@ _LEAST_LEFT = 0.1
 
 @dataclass(frozen=True)
 class Training:
-    """Maps of scores and boxes, two a stride, against boxes [N, M, 4]."""
+    """Scores and boxes, as the coding has them, against boxes [N, M, 4]."""
 
     classes: tuple[str, ...]
     params: Params
 
     def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
-        """Return two maps a stride, as they are exported."""
+        """Return scores and boxes, as they are exported."""
         return Answers(self.classes, self.params).outputs(spec)
 
     def loss(self, outputs: Outputs, truth: Outputs, smoothing: float = 0.0) -> Outputs:  # noqa: ARG002

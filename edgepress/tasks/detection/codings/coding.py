@@ -1,7 +1,7 @@
 """Coding: the contract of a file of codings/, that is what a network's maps say of boxes.
 
-A network gives two maps a stride, `boxes_S` and `scores_S`; a coding says how many channels each
-has, and what they mean. How it is learnt is the file of the same name in learning/.
+A coding names a network's outputs and says what they mean. How it is learnt is the file of the same
+name in learning/.
 """
 
 from __future__ import annotations
@@ -13,18 +13,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import Tensors, TensorSpec
+
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Level:
-    """The maps of one stride and one item."""
-
-    stride: int
-    boxes: Floats
-    """[C, h, w]"""
-    scores: Floats
-    """[D, h, w]"""
 
 
 @dataclass(frozen=True)
@@ -49,12 +41,12 @@ class Candidates:
 
 
 class Coding(Protocol):
-    """What the maps say, for a number of classes."""
+    """What a network's outputs say, for a number of classes."""
 
-    def channels(self) -> tuple[int, int]:
-        """Return the channels of a map of boxes and of one of scores."""
+    def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
+        """Return what a network gives for one item."""
         ...
 
-    def candidates(self, levels: Sequence[Level], least: float) -> Candidates:
-        """Return all boxes with a confidence above `least`; levels are finest first."""
+    def candidates(self, raw: Tensors, spec: InputSpec, least: float) -> Candidates:
+        """Return all boxes above a confidence; `raw` is of one item, without a batch."""
         ...

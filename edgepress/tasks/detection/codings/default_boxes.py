@@ -7,7 +7,6 @@ classes; its code is how far the box's middle and the logarithms of its sides ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -16,7 +15,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from edgepress.params import Config
-from edgepress.tasks.detection.codings.coding import Candidates, Floats, Level
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import Tensors, TensorSpec
+from edgepress.tasks.detection.codings import maps
+from edgepress.tasks.detection.codings.coding import Candidates, Floats
+from edgepress.tasks.detection.codings.maps import Level
 
 FINENESS = np.array([10, 10, 5, 5], np.float32)
 """Steps of a code in one side of a default box (x, y), and in one e-fold of a side."""
@@ -57,14 +60,17 @@ class DefaultBoxes:
     """Maps of 4 codes, and of a logit for nothing and for each class, of every box at a place."""
 
     classes: int
+    strides: tuple[int, ...]
     params: Params
 
-    def channels(self) -> tuple[int, int]:
-        """Return the channels of a map of boxes and of one of scores; one box after another."""
-        return 4 * self.params.each, (self.classes + 1) * self.params.each
+    def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
+        """Return two maps a stride; in their channels one box comes after another."""
+        channels = (4 * self.params.each, (self.classes + 1) * self.params.each)
+        return maps.outputs(spec, self.strides, channels)
 
-    def candidates(self, levels: Sequence[Level], least: float) -> Candidates:
+    def candidates(self, raw: Tensors, spec: InputSpec, least: float) -> Candidates:  # noqa: ARG002
         """Return the boxes of all default boxes and classes above a confidence."""
+        levels = maps.levels(raw, self.strides)
         grids = tuple((level.stride, *level.scores.shape[1:]) for level in levels)
         plain = placed(grids, self.params)
         pairs = zip(levels, plain, strict=True)
@@ -81,9 +87,9 @@ class DefaultBoxes:
         return Candidates(found, scores[box, category, place], category)
 
 
-def coding(classes: int, *, params: Params) -> DefaultBoxes:
+def coding(classes: int, strides: tuple[int, ...], *, params: Params) -> DefaultBoxes:
     """Return the coding for a number of classes."""
-    return DefaultBoxes(classes, params)
+    return DefaultBoxes(classes, strides, params)
 
 
 @lru_cache(maxsize=8)

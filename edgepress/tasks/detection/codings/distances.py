@@ -6,15 +6,18 @@ logarithms of strides (`boxes.boxes_of`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from edgepress.params import Config
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import Tensors, TensorSpec
 from edgepress.tasks.detection import boxes
-from edgepress.tasks.detection.codings.coding import Candidates, Level
+from edgepress.tasks.detection.codings import maps
+from edgepress.tasks.detection.codings.coding import Candidates
+from edgepress.tasks.detection.codings.maps import Level
 
 
 class Params(Config):
@@ -28,16 +31,16 @@ class Distances:
     """Maps of 4 logarithms and of a logit for each class."""
 
     classes: int
-    params: Params
+    strides: tuple[int, ...]
 
-    def channels(self) -> tuple[int, int]:
-        """Return the channels of a map of boxes and of one of scores."""
-        return 4, self.classes
+    def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
+        """Return two maps a stride."""
+        return maps.outputs(spec, self.strides, (4, self.classes))
 
-    def candidates(self, levels: Sequence[Level], least: float) -> Candidates:
+    def candidates(self, raw: Tensors, spec: InputSpec, least: float) -> Candidates:  # noqa: ARG002
         """Return the boxes of all places and classes above a confidence."""
         cut = np.log(least) - np.log1p(-least)
-        return Candidates.joined([self._of(level, cut) for level in levels])
+        return Candidates.joined([self._of(each, cut) for each in maps.levels(raw, self.strides)])
 
     def _of(self, level: Level, cut: float) -> Candidates:
         logits = level.scores.reshape(self.classes, -1)
@@ -51,6 +54,6 @@ class Distances:
         return Candidates(found, scores.astype(np.float32), category)
 
 
-def coding(classes: int, *, params: Params) -> Distances:
+def coding(classes: int, strides: tuple[int, ...]) -> Distances:
     """Return the coding for a number of classes."""
-    return Distances(classes, params)
+    return Distances(classes, strides)

@@ -8,10 +8,10 @@ from pydantic import BeforeValidator
 
 from edgepress.errors import nearest
 from edgepress.params import Config
-from edgepress.tasks.detection.codings import default_boxes, distances
+from edgepress.tasks.detection.codings import default_boxes, distances, queries
 from edgepress.tasks.detection.codings.coding import Coding
 
-_CODINGS = {"distances": distances, "default_boxes": default_boxes}
+_CODINGS = {"distances": distances, "default_boxes": default_boxes, "queries": queries}
 
 
 def _read(raw: Any) -> Any:
@@ -26,12 +26,14 @@ def _read(raw: Any) -> Any:
     return _CODINGS[name].Params.model_validate(raw)
 
 
-Entry = Annotated[distances.Params | default_boxes.Params, BeforeValidator(_read)]
+Entry = Annotated[distances.Params | default_boxes.Params | queries.Params, BeforeValidator(_read)]
 """Parameters of one of the codings."""
 
 
-def opened(entry: distances.Params | default_boxes.Params, classes: int) -> Coding:
+def opened(entry: Entry, strides: tuple[int, ...], classes: int) -> Coding:
     """Return the coding of an entry for a number of classes."""
+    if isinstance(entry, queries.Params):
+        return queries.coding(classes, params=entry)
     if isinstance(entry, distances.Params):
-        return distances.coding(classes, params=entry)
-    return default_boxes.coding(classes, params=entry)
+        return distances.coding(classes, strides)
+    return default_boxes.coding(classes, strides, params=entry)

@@ -68,7 +68,7 @@ class Learning:
         apart = smooth_l1_loss(codes, aims, reduction="none").sum(-1)
         return soft.sum() / total + (apart * sure).sum() / total
 
-    def found(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+    def found(self, outputs: Outputs, limit: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Return every box [N, A, 4] in input pixels, and its confidences [N, A, classes]."""
         logits, codes, plain = self._flat(outputs)
         steps = codes / torch.from_numpy(FINENESS).to(codes.device)

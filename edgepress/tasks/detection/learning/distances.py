@@ -43,7 +43,7 @@ class Learning:
         total = found.weight.sum().clamp(min=1.0)
         every = binary_cross_entropy_with_logits(logits, found.target, reduction="none")
         confidence = (every * focus).sum() / total
-        apart = 1 - _generalised(boxes, found.boxes)
+        apart = 1 - generalised(boxes, found.boxes)
         place = (torch.where(found.weight > 0, apart, 0.0) * found.weight).sum() / total
         return {
             "loss": confidence + BOX_WEIGHT * place,
@@ -64,10 +64,10 @@ class Learning:
         least = binary_cross_entropy_with_logits(theirs / temperature, wanted, reduction="none")
         sure = theirs.sigmoid().amax(-1)
         total = sure.sum().clamp(min=1.0)
-        apart = 1 - _generalised(_boxes(distances, places), _boxes(aims, places))
+        apart = 1 - generalised(_boxes(distances, places), _boxes(aims, places))
         return (soft - least).sum() / total + (apart * sure).sum() / total
 
-    def found(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+    def found(self, outputs: Outputs, limit: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Return every box [N, A, 4] in input pixels, and its confidences [N, A, classes]."""
         logits, distances, places = self._flat(outputs)
         return _boxes(distances, places), logits.sigmoid()
@@ -93,7 +93,7 @@ def _boxes(distances: Tensor, places: Places) -> Tensor:
     return torch.cat([places.middle - far[..., :2], places.middle + far[..., 2:]], -1)
 
 
-def _generalised(a: Tensor, b: Tensor) -> Tensor:
+def generalised(a: Tensor, b: Tensor) -> Tensor:
     """Return the generalised overlap of pairs of boxes [..., 4], -1 to 1."""
     shared = (
         (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2]))
