@@ -138,10 +138,10 @@ def figures(scores: tuple[Score, ...]) -> dict[str, float]:
 def warn_collapsed(title: str, scores: tuple[Score, ...]) -> None:
     """Say so where a network is no better than an answer that looks at no item."""
     for score in scores:
-        if score.constant is not None and score.value.low <= score.constant:
+        if not score.above_constant:
             sys.stderr.write(
                 f"{title}: warning: collapsed: {score.name} {score.value.value:.4g} is not "
-                f"measurably above {score.constant:.4g}, what one answer for every item has; lower "
-                "learning_rate, train longer, or look at the labels\n"
+                f"measurably better than {score.constant:.4g}, what one answer for every item has; "
+                "lower learning_rate, train longer, or look at the labels\n"
             )
             return

@@ -95,6 +95,20 @@ class Score(BaseModel):
     items: int
     """Items the score rests on."""
 
+    @property
+    def surely(self) -> float:
+        """The worse end of the interval, which is what is proven."""
+        return self.value.low if self.better == "higher" else self.value.high
+
+    @property
+    def above_constant(self) -> bool:
+        """Whether it is surely better than an answer that looks at no item; True without one."""
+        if self.constant is None:
+            return True
+        if self.better == "higher":
+            return self.surely > self.constant
+        return self.surely < self.constant
+
 
 class Energy(BaseModel):
     """Energy of one inference, never guessed in silence."""

@@ -190,7 +190,7 @@ def _scores(measurement: Measurement, gates: Gates) -> list[Verdict]:
     ]
     classes = [score for score in measurement.scores if score.of is not None]
     if classes:
-        worst = min(classes, key=_worse_end)
+        worst = min(classes, key=lambda score: score.surely)
         told = worst.model_copy(update={"name": f"{worst.name} of {worst.of!r}"})
         verdicts.append(_at_least("class_score", told, gates.min_class_score))
     constant = [score for score in known.values() if score.constant is not None]
@@ -200,7 +200,7 @@ def _scores(measurement: Measurement, gates: Gates) -> list[Verdict]:
 def _at_least(gate: str, score: Score, bound: float) -> Verdict:
     sign: Literal[">", "<"] = ">" if score.better == "higher" else "<"
     reason = f"{score.name} {_within(score.value)} on {score.items} items"
-    return _compare(gate, (_worse_end(score), sign, bound), score.unit, reason)
+    return _compare(gate, (score.surely, sign, bound), score.unit, reason)
 
 
 def _above_constant(score: Score) -> Verdict:
@@ -208,15 +208,11 @@ def _above_constant(score: Score) -> Verdict:
     sign: Literal[">", "<"] = ">" if score.better == "higher" else "<"
     return _compare(
         f"{score.name}_above_constant",
-        (_worse_end(score), sign, bound),
+        (score.surely, sign, bound),
         score.unit,
         f"{score.name} {_within(score.value)}; the best answer that looks at nothing has "
         f"{_words(bound, score)}",
     )
-
-
-def _worse_end(score: Score) -> float:
-    return score.value.low if score.better == "higher" else score.value.high
 
 
 def _latency(measurement: Measurement, budget: Budget) -> Verdict:
