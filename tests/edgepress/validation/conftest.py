@@ -113,7 +113,7 @@ def truth(digits: tuple[Digits, Digits], reference: OpenReference, task: Task) -
     return make
 
 
-def make_graph(weights: Weights, softmax: bool = False) -> Any:
+def make_graph(weights: Weights) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = [
@@ -121,7 +121,7 @@ def make_graph(weights: Weights, softmax: bool = False) -> Any:
         helper.make_node("Gemm", ["a", "first", "first_bias"], ["b"], name="gemm1"),
         helper.make_node("Relu", ["b"], ["c"], name="relu"),
         helper.make_node("Gemm", ["c", "second", "second_bias"], ["d"], name="gemm2"),
-        helper.make_node("Softmax" if softmax else "Identity", ["d"], ["logits"], name="end"),
+        helper.make_node("Identity", ["d"], ["logits"], name="end"),
     ]
     held = [
         numpy_helper.from_array(np.ascontiguousarray(part), name)

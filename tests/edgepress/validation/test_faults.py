@@ -21,6 +21,7 @@ from edgepress.validation.latency import Plan
 from edgepress.validation.parity import compare
 from edgepress.validation.subject import Subject
 from edgepress.validation.timing import Timing
+from tests import spoilt
 
 PLAN = Plan(Timing(warmup=5, runs=400, threads=1, confidence=0.95), seed=0)
 GATES = Gates(
@@ -65,14 +66,6 @@ def nan_weight(weights: Any) -> Any:
     return dataclasses.replace(weights, second_bias=spoiled)
 
 
-def permuted_classes(weights: Any) -> Any:
-    return dataclasses.replace(
-        weights,
-        second=np.roll(weights.second, 1, axis=1),
-        second_bias=np.roll(weights.second_bias, 1),
-    )
-
-
 @pytest.fixture
 def blocked_by(truth: Any) -> Callable[..., set[str]]:
     """Return the gates that do not pass an export, measured as a target of its precision."""
@@ -91,11 +84,16 @@ def blocked_by(truth: Any) -> Callable[..., set[str]]:
 def made(write: Write, graph: Any, quantized: Any) -> Callable[..., Subject]:
     """Return a function that exports weights at a precision; an export may differ in more."""
 
-    def make(weights: Any, precision: str, softmax: bool = False, **more: Any) -> Subject:
-        model = graph(weights, softmax)
+    def make(
+        weights: Any,
+        precision: str,
+        change: spoilt.Change = lambda model: model,
+        **more: Any,
+    ) -> Subject:
+        model = graph(weights)
         if precision == "int8":
             model = quantized(model)
-        return write(model, f"{HERE}-{precision}", **more)
+        return write(change(model), f"{HERE}-{precision}", **more)
 
     return make
 
@@ -116,7 +114,6 @@ def test_healthy_export_passes(precision: str, weights: Any, made: Any, blocked_
         swapped_layout,
         one_scale_for_all_channels,
         nan_weight,
-        permuted_classes,
     ],
 )
 def test_wrong_weights_are_blocked(
@@ -160,7 +157,8 @@ def test_wrong_scale_of_pixels_is_blocked(
 def test_softmax_too_many_is_blocked(
     precision: str, weights: Any, made: Any, blocked_by: Any
 ) -> None:
-    assert ANSWERS & blocked_by(made(weights, precision, softmax=True))
+    change = spoilt.ending("Softmax", "logits", axis=1)
+    assert ANSWERS & blocked_by(made(weights, precision, change))
 
 
 @precisions
@@ -186,24 +184,24 @@ def test_saturating_int8_is_blocked_where_the_processor_has_no_vnni(
     assert ANSWERS & blocked_by(write(wide, f"{HERE}-int8"))
 
 
-def doubled(weights: Any) -> Any:
-    """A common factor on all logits: every answer stays, no number does."""
-    return dataclasses.replace(
-        weights, second=2 * weights.second, second_bias=2 * weights.second_bias
-    )
-
-
-def offset(weights: Any) -> Any:
-    """The same number added to every logit: answers and cosine hardly move."""
-    return dataclasses.replace(weights, second_bias=weights.second_bias + np.float32(5.0))
+@precisions
+def test_permuted_classes_are_blocked(
+    precision: str, weights: Any, made: Any, blocked_by: Any
+) -> None:
+    change = spoilt.ordered("logits", [9, *range(9)])
+    assert blocked_by(made(weights, precision, change)) >= ANSWERS
 
 
 @precisions
-@pytest.mark.parametrize("fault", [doubled, offset])
+@pytest.mark.parametrize(
+    "change",
+    [spoilt.times(2.0, "logits"), spoilt.by("Add", "logits", np.float32(5))],
+    ids=["doubled", "offset"],
+)
 def test_change_that_keeps_every_answer_is_blocked_by_the_raw_outputs(
-    precision: str, fault: Change, weights: Any, made: Any, blocked_by: Any
+    precision: str, change: spoilt.Change, weights: Any, made: Any, blocked_by: Any
 ) -> None:
-    assert blocked_by(made(fault(weights), precision)) >= {"parity"}
+    assert blocked_by(made(weights, precision, change)) >= {"parity"}
 
 
 @precisions

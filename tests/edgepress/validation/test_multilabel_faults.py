@@ -14,7 +14,6 @@ mistaken mean or std nearly so, which is why agreement looks at confidences too:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +29,7 @@ from edgepress.validation.gates import Budget, Gates, judge
 from edgepress.validation.latency import Plan
 from edgepress.validation.subject import Subject
 from edgepress.validation.timing import Timing
+from tests import spoilt
 
 PLAN = Plan(Timing(warmup=5, runs=400, threads=1, confidence=0.95), seed=0)
 GATES = Gates(
@@ -100,61 +100,24 @@ def blocked_by(known: OpenReference, digits: Any, spec: Any) -> Callable[[Subjec
 
 
 @pytest.fixture
-def made(write: Any, graph: Any, quantized: Any) -> Callable[..., Subject]:
-    """Return a function that exports weights at a precision; an export may differ in more."""
+def made(write: Any, graph: Any, quantized: Any, learnt: Any) -> Callable[..., Subject]:
+    """Return a function that exports the network at a precision, spoilt where asked."""
 
-    def make(weights: Any, precision: str, **more: Any) -> Subject:
-        model = graph(weights, more.pop("softmax", False))
-        more.pop("change", lambda model: None)(model)
+    def make(precision: str, change: spoilt.Change = lambda model: model, **more: Any) -> Subject:
+        model = graph(learnt)
         if precision == "int8":
             model = quantized(model)
-        return write(model, f"{HERE}-{precision}", task=TASK, **more)
+        return write(change(model), f"{HERE}-{precision}", task=TASK, **more)
 
     return make
-
-
-def last(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Change what gives the logits, [..., classes]: its weights and its bias."""
-    return lambda weights: dataclasses.replace(
-        weights, second=change(weights.second), second_bias=change(weights.second_bias)
-    )
-
-
-def sigmoid(model: Any) -> None:
-    """End the graph in confidences; what reads it takes them for logits."""
-    model.graph.node[-1].op_type = "Sigmoid"
-
-
-def logarithm(cut: float) -> Callable[[Any], None]:
-    """Add nothing times a logarithm of the image's mean over `cut`, NaN for darker images."""
-
-    def change(model: Any) -> None:
-        from onnx import helper, numpy_helper
-
-        graph = model.graph
-        graph.node[-1].output[0] = "plain"
-        for name, value in (("cut", cut), ("none", 0.0)):
-            graph.initializer.append(numpy_helper.from_array(np.array([value], np.float32), name))
-        graph.node.extend(
-            [
-                helper.make_node("ReduceMean", ["a"], ["mean"], axes=[1], keepdims=1),
-                helper.make_node("Sub", ["mean", "cut"], ["over"]),
-                helper.make_node("Log", ["over"], ["log"]),
-                helper.make_node("Mul", ["log", "none"], ["nothing"]),
-                helper.make_node("Add", ["plain", "nothing"], ["logits"]),
-            ]
-        )
-        model.opset_import[0].version = 17  # the last in which ReduceMean names its axes itself
-
-    return change
 
 
 precisions = pytest.mark.parametrize("precision", ["fp32", "int8"])
 
 
 @precisions
-def test_healthy_export_passes(precision: str, learnt: Any, made: Any, blocked_by: Any) -> None:
-    assert blocked_by(made(learnt, precision)) == set()
+def test_healthy_export_passes(precision: str, made: Any, blocked_by: Any) -> None:
+    assert blocked_by(made(precision)) == set()
 
 
 @precisions
@@ -162,32 +125,31 @@ def test_healthy_export_passes(precision: str, learnt: Any, made: Any, blocked_b
     "order", [[1, 0, 2, 3], [3, 0, 1, 2]], ids=["two classes swapped", "ids one higher"]
 )
 def test_classes_of_other_numbers_are_blocked_by_every_gate_of_answers(
-    precision: str, order: list[int], learnt: Any, made: Any, blocked_by: Any
+    precision: str, order: list[int], made: Any, blocked_by: Any
 ) -> None:
-    wrong = last(lambda values: values[..., order])(learnt)
-    assert blocked_by(made(wrong, precision)) >= EVERY
+    assert blocked_by(made(precision, spoilt.ordered("logits", order))) >= EVERY
 
 
 @precisions
 def test_softmax_too_many_is_blocked_by_every_gate_of_answers(
-    precision: str, learnt: Any, made: Any, blocked_by: Any
+    precision: str, made: Any, blocked_by: Any
 ) -> None:
-    assert blocked_by(made(learnt, precision, softmax=True)) >= EVERY
+    assert blocked_by(made(precision, spoilt.ending("Softmax", "logits", axis=1))) >= EVERY
 
 
 @precisions
 def test_sigmoid_too_many_is_blocked_though_ranks_stay(
-    precision: str, learnt: Any, made: Any, blocked_by: Any
+    precision: str, made: Any, blocked_by: Any
 ) -> None:
-    blocked = blocked_by(made(learnt, precision, change=sigmoid))
+    blocked = blocked_by(made(precision, spoilt.ending("Sigmoid", "logits")))
     assert blocked >= {"parity", "agreement", "exact_match", "calibration_error"}
 
 
 @precisions
 def test_halved_logits_are_blocked_though_every_class_and_rank_stays(
-    precision: str, learnt: Any, made: Any, blocked_by: Any
+    precision: str, made: Any, blocked_by: Any
 ) -> None:
-    blocked = blocked_by(made(last(lambda values: values / 2)(learnt), precision))
+    blocked = blocked_by(made(precision, spoilt.times(0.5, "logits")))
     assert blocked >= {"parity", "agreement", "calibration_error"}
     assert not blocked & {"drop", "mean_ap", "exact_match"}
 
@@ -198,18 +160,18 @@ def test_halved_logits_are_blocked_though_every_class_and_rank_stays(
     [((0.0,) * 3, None), ((0.485, 0.456, 0.406), None), (None, (0.175, 0.175, 0.2))],
 )
 def test_wrong_mean_or_std_is_blocked_by_agreement(
-    precision: str, mean: Any, std: Any, learnt: Any, made: Any, blocked_by: Any, spec: Any
+    precision: str, mean: Any, std: Any, made: Any, blocked_by: Any, spec: Any
 ) -> None:
     wrong = spec.model_copy(update={"mean": mean or spec.mean, "std": std or spec.std})
-    assert "agreement" in blocked_by(made(learnt, precision, spec=wrong))
+    assert "agreement" in blocked_by(made(precision, spec=wrong))
 
 
 def test_nan_for_one_image_in_a_hundred_is_blocked(
-    learnt: Any, made: Any, blocked_by: Any, digits: Any, spec: Any
+    made: Any, blocked_by: Any, digits: Any, spec: Any
 ) -> None:
     means = digits[1].inputs(spec).reshape(450, -1).mean(axis=1)
     cut = float(np.sort(means)[5])
-    blocked = blocked_by(made(learnt, "fp32", change=logarithm(cut)))
+    blocked = blocked_by(made("fp32", spoilt.logarithm(cut, "logits")))
     assert blocked >= {"parity", "agreement"}
-    unharmed = logarithm(float(means.min()) - 1)
-    assert blocked_by(made(learnt, "fp32", change=unharmed)) == set()
+    unharmed = spoilt.logarithm(float(means.min()) - 1, "logits")
+    assert blocked_by(made("fp32", unharmed)) == set()
