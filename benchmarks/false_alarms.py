@@ -7,7 +7,7 @@ Whatever gate but latency, size and memory does not pass counts. A gate that wei
 (drop, scores) fails by design where a healthy loss is not proven small; the rate says how often.
 The interval of a rate is exact (Clopper and Pearson 1934, https://doi.org/10.1093/biomet/26.4.404);
 with no alarm its upper end is 1.8 % at 200 repeats.
-Run: python benchmarks/false_alarms.py [--repeats 200] [--quick]
+Run: python benchmarks/false_alarms.py [--repeats 200] [--quick] [--tasks TASK ...]
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Task
 from edgepress.validation.gates import Budget, Gates, judge
 from edgepress.validation.parity import parity
-from tests import pictured, shapes
+from tests import pictured, shapes, spots
 from tests.edgepress.validation.conftest import make_int8
 
 ITEMS, CALIBRATING, CONFIDENCE, RENEWED = 120, 32, 0.95, 10
@@ -90,11 +90,22 @@ def detection_case(pool: int) -> Case:
     return Case(shapes.TASK, shapes.SPEC, shapes.graph(weights), train, test, gates)
 
 
+def keypoints_case(pool: int) -> Case:
+    """Learn to find spots; bounds of the fault tests."""
+    train, test = spots.spots(240, 0), spots.spots(pool, 1)
+    _, weights = spots.learnt(train, 180, 240)
+    gates = bounds({"pck": 0.9}, 0.8, 0.02).model_copy(
+        update={"min_agreement": {"fp32": 0.999, "int8": 0.95}}
+    )
+    return Case(spots.TASK, spots.SPEC, spots.graph(weights), train, test, gates)
+
+
 CASES: dict[str, Callable[[int], Case]] = {
     "classification": lambda pool: scene_case("classification", {"accuracy": 0.9}, pool),
     "multilabel": lambda pool: scene_case("multilabel", {"mean_ap": 0.9}, pool),
     "segmentation": lambda pool: scene_case("segmentation", {"mean_iou": 0.75}, pool),
     "detection": detection_case,
+    "keypoints": keypoints_case,
 }
 
 
@@ -102,14 +113,15 @@ def main() -> None:
     """Print each task's and precision's rate with its interval, and the gates that failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--tasks", nargs="+", choices=sorted(CASES), default=list(CASES))
     parser.add_argument("--quick", action="store_true", help="20 repeats")
     given = parser.parse_args()
     repeats = 20 if given.quick else given.repeats
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)  # the quantizer's advice
     print(f"{ITEMS} pictures a repeat, {repeats} repeats, alarms with a {CONFIDENCE:.0%} interval")
-    for word, make in CASES.items():
-        case = make(3 * ITEMS)
+    for word in given.tasks:
+        case = CASES[word](3 * ITEMS)
         for precision in PRECISIONS:
             failed = alarms(case, precision, repeats)
             count = sum(bool(each) for each in failed)
