@@ -26,6 +26,7 @@ from edgepress.data.sources import digit_scenes
 from edgepress.data.splits import Fractions
 from edgepress.devices import host
 from edgepress.progress import silent
+from edgepress.records.diagnosis import Diagnosed
 from edgepress.records.exported import Exported, ExportedFile
 from edgepress.records.manifest import SPLITS
 from edgepress.records.measurement import Measurement
@@ -38,7 +39,7 @@ from stages.stage import main
 from tests import scenes, spoilt
 from tests.stages.test_quantize import select
 
-ACROSS, DOWN, PICTURES, STEPS = 3, 2, 80, 80
+ACROSS, DOWN, PICTURES, STEPS = 3, 2, 60, 60
 KEY = f"{sorted(host.here().devices)[0]}-onnxruntime-fp32"
 HEAD = {"method": "decoupled", "width": 8, "depth": 1}
 ENTRY = {**scenes.ENTRY, "most_objects": 20, "sure": 0.2, "tiles": {"overlap": 0.5, "whole": True}}
@@ -158,6 +159,8 @@ def test_scores_of_reference_and_export_are_of_tiles_when_the_task_says_so(root:
     assert found.score.value.value == pytest.approx(
         task.answers.first_score(held.answers, held.truth), abs=1e-3
     )
+    (note,) = Diagnosed.read(root / "targets/measured" / KEY).ours.notes
+    assert "answered by tiles that overlap by 0.5 of a side" in note
     shrunk = Task.open({**ENTRY, "tiles": None}, record.classes, "test")
     whole = refer(network, test, shrunk, record.input, silent)
     assert all(np.array_equal(held.truth[name], whole.truth[name]) for name in whole.truth)

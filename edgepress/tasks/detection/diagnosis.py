@@ -65,7 +65,18 @@ def diagnosis(
         charts=(chart, reliability(sums, about)),
         confusion=confusion("boxes", classes, "background", table),
         per_class=PerClass(unit="objects", columns=COLUMNS, rows=tuple(rows)),
+        notes=_notes(params),
     )
+
+
+def _notes(params: Params) -> tuple[str, ...]:
+    """Say what a device has to do for the figures to hold of it."""
+    if params.tiles is None:
+        return ()
+    besides = ", and shrunk into one input besides" if params.tiles.whole else ""
+    cut = f"by tiles that overlap by {params.tiles.overlap:g} of a side or more{besides}"
+    least = "these figures are of a device that does so too"
+    return (f"Pictures larger than the input were answered {cut}; {least}.",)
 
 
 def _mark(right: int, given: int, items: int) -> tuple[float, float] | None:
