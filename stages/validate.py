@@ -30,7 +30,7 @@ from stages.places import EXPORTED, MANIFEST, MEASURED, QUANTIZED
 from stages.progress import lines
 from stages.stage import Stage, main
 
-USES = {"task": "tasks:labels tasks:answers tasks:diagnosis"}
+USES = {"task": "tasks:labels tasks:answers tasks:diagnosis tasks:order"}
 PROCESSOR = "machine"
 MODULES = ("edgepress.runtimes.{runtime}", "edgepress.validation.probe")
 BATCH = 64

@@ -4,7 +4,7 @@
 (NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
 shown. Each is imported when it is first asked for and not before. Some have more: `diagnosis.py`
 says where answers are right and wrong, `graph.py` (torch) has the answer's last steps, for a target
-whose graph is to hold them.
+whose graph is to hold them, `order.py` knows raw outputs that are a set.
 """
 
 from __future__ import annotations
@@ -208,6 +208,12 @@ class Task:
         if (graph := self._optional("graph")) is None:
             return None
         return cast(Ending, graph(self.classes, spec, params=self.params))
+
+    def ordered(self, ours: Arrays, floats: Arrays) -> Arrays:
+        """Return raw outputs of n items, what of them is a set in the order of the other's."""
+        if (order := self._optional("order")) is None:
+            return ours
+        return cast(Arrays, order(ours, floats, params=self.params))
 
     def _optional(self, name: str) -> Callable[..., Any] | None:
         """Return the function of a file that a task may do without."""

@@ -172,6 +172,7 @@ def _answer(parts: _Parts, session: Session, truth: Truth, plan: Plan) -> Tensor
         raise ValueError("no items")
     parts.answers = ours
     agreement = task.answers.agreement(ours, reference.answers)
+    raw = task.ordered(raw, reference.raw)
     parts.parity = parity(raw, reference.raw, agreement, collected.spoilt)
     confidence = plan.timing.confidence
     parts.scores = task.answers.score(
