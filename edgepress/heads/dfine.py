@@ -38,11 +38,11 @@ class Params(Config):
     heads: int = Field(ge=1, le=64)
     """Heads of attention, a divisor of the width; 8 in the paper."""
     layers: int = Field(ge=2, le=12)
-    """Layers of the decoder: 3 in D-FINE-N and S, 4 in M, 6 in L and X."""
+    """Layers of the decoder: 3 in D-FINE-N and S, 6 in L."""
     blocks: int = Field(ge=1, le=4)
-    """Convolutions in each part of the encoder's fusion: 1 in D-FINE-S, 2 in N and M, 3 in L."""
+    """Convolutions in each part of the encoder's fusion: 1 in D-FINE-S, 2 in N, 3 in L."""
     expansion: float = Field(gt=0, le=2)
-    """How wide these are, of half the width: 0.34 in D-FINE-N, 0.5 in S, 1 in M and L."""
+    """How wide these are, as a share of half the width: 0.34 in D-FINE-N, 0.5 in S, 1 in L."""
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:

@@ -19,6 +19,7 @@ from edgepress.data.preprocess import normalise
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from edgepress.sections import problems
 from edgepress.tasks.detection.codings.queries import BOXES, SCORES
 from edgepress.tasks.task import Task, joined
 from tests import scenes
@@ -285,6 +286,24 @@ def test_head_is_refused_in_one_line_when_it_cannot_be(
     with pytest.raises(UserError, match=words) as refused:
         scenes.network(task, {**HEAD, **head}, spec)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "task", "words"),
+    [
+        (HEAD, "distances", "head dfine: gives boxes and scores of queries"),
+        ({"method": "decoupled", "width": 8, "depth": 1}, "queries", "head decoupled: gives maps"),
+    ],
+)
+def test_pair_of_head_and_coding_is_refused_when_params_are_checked(
+    head: dict[str, Any], task: str, words: str
+) -> None:
+    train = {"backbone": scenes.BACKBONE, "head": head}
+    tree = {"task": scenes.TASKS[task].entry, "input": scenes.SPEC.model_dump(), "train": train}
+    tree["input"].update(mean=[0.3], std=[0.35])
+    found = [line for line in problems(tree, "params.yaml") if "the task asks for" in line]
+    assert len(found) == 1
+    assert words in found[0]
 
 
 @pytest.mark.parametrize(
