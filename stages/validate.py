@@ -31,7 +31,7 @@ from stages.prepared import prepared
 from stages.progress import lines
 from stages.stage import Stage, main
 
-USES = {"task": "tasks:labels tasks:answers tasks:diagnosis tasks:parts"}
+USES = {"task": "tasks:labels tasks:answers tasks:diagnosis tasks:order tasks:parts"}
 PROCESSOR = "machine"
 MODULES = ("edgepress.runtimes.{runtime}", "edgepress.validation.probe")
 

@@ -7,6 +7,7 @@ the backbone is whichever gives the maps. Each layer has prediction weights of i
 
 from __future__ import annotations
 
+import logging
 import os
 from itertools import pairwise
 from typing import Any, Literal, Self
@@ -38,11 +39,11 @@ class Params(Config):
     heads: int = Field(ge=1, le=64)
     """Heads of attention, a divisor of the width; 8 in the paper."""
     layers: int = Field(ge=2, le=12)
-    """Layers of the decoder: 3 in D-FINE-N and S, 4 in M, 6 in L and X."""
+    """Layers of the decoder: 3 in D-FINE-N and S, 6 in L."""
     blocks: int = Field(ge=1, le=4)
-    """Convolutions in each part of the encoder's fusion: 1 in D-FINE-S, 2 in N and M, 3 in L."""
+    """Convolutions in each part of the encoder's fusion: 1 in D-FINE-S, 2 in N, 3 in L."""
     expansion: float = Field(gt=0, le=2)
-    """How wide these are, of half the width: 0.34 in D-FINE-N, 0.5 in S, 1 in M and L."""
+    """How wide these are, as a share of half the width: 0.34 in D-FINE-N, 0.5 in S, 1 in L."""
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -79,7 +80,6 @@ class Dfine(nn.Module):
         model: Any = self.model
         projections = zip(model.encoder_input_proj, self.taken, strict=True)
         inner = [project(maps[index]) for project, index in projections]
-        self._place(inner)
         # The first map only tells it how many images there are: the encoder has seen them.
         found = model(None, inputs_embeds=inner[0], encoder_outputs=model.encoder(inner))
         boxes, scores = found.intermediate_reference_points, found.intermediate_logits
@@ -96,17 +96,21 @@ class Dfine(nn.Module):
         }
         return boxes[:, -1], scores[:, -1], more
 
-    def _place(self, maps: list[Tensor]) -> None:
-        """Let the library keep the places of the maps as tensors that training can use, too.
 
-        It keeps what it made first, be it in inference mode.
-        """
-        if torch.compiler.is_compiling():
-            return
-        shapes = tuple((each.shape[2], each.shape[3]) for each in maps)
-        with torch.inference_mode(mode=False):
-            place: Any = self.model.generate_anchors
-            place(shapes, device=maps[0].device, dtype=maps[0].dtype)
+class _Fixed(nn.Module):
+    """What an input of one size always gives, for a module that would work it out each time.
+
+    In a graph that is a constant, and not float64, which LiteRT cannot raise to a power.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        """Keep a tensor, outside of the weights."""
+        super().__init__()
+        self.register_buffer("value", value, persistent=False)
+
+    def forward(self, **_: Any) -> Any:
+        """Return the tensor, whatever is asked."""
+        return self.value
 
 
 def build(
@@ -133,7 +137,7 @@ def build(
             f"strides {list(params.strides)}; lower task.coding.queries or take finer maps"
         )
     channels = [info[index].channels for index in taken]
-    model = _model(channels, (queries, classes), params)
+    model = _model(channels, (queries, classes), spec, params)
     return Dfine(model, taken, (spec.width, spec.height))
 
 
@@ -155,10 +159,18 @@ def _taken(info: tuple[FeatureInfo, ...], spec: InputSpec, params: Params) -> li
     return there
 
 
-def _model(channels: list[int], sizes: tuple[int, int], params: Params) -> nn.Module:
+def _not_of_registering(record: logging.LogRecord) -> bool:
+    return "register_constant" not in record.getMessage()
+
+
+def _model(
+    channels: list[int], sizes: tuple[int, int], spec: InputSpec, params: Params
+) -> nn.Module:
     """Return the library's network for maps of such channels, without its backbone."""
     # Its checks would become steps of the graph, which no exporter knows.
     os.environ.setdefault("TRANSFORMERS_DISABLE_TORCH_CHECK", "1")
+    # torchao, which it imports, registers its types in a way that torch warns of.
+    logging.getLogger("torch.utils._pytree").addFilter(_not_of_registering)
     from transformers import DFineConfig, HGNetV2Config
     from transformers.models.d_fine.modeling_d_fine import DFineForObjectDetection
 
@@ -183,6 +195,7 @@ def _model(channels: list[int], sizes: tuple[int, int], params: Params) -> nn.Mo
         num_denoising=0,
         num_feature_levels=levels,
         feat_strides=list(params.strides),
+        anchor_image_size=[spec.height, spec.width],
         encoder_in_channels=channels,
         encode_proj_layers=[levels - 1],
         encoder_hidden_dim=width,
@@ -197,6 +210,10 @@ def _model(channels: list[int], sizes: tuple[int, int], params: Params) -> nn.Mo
         decoder_layers=params.layers,
         tie_word_embeddings=False,
     )
-    model: nn.Module = DFineForObjectDetection(config).model
+    model: Any = DFineForObjectDetection(config).model
     model.backbone = nn.Identity()
-    return model
+    attention, coarsest = model.encoder.aifi[0], params.strides[-1]
+    size = {"height": spec.height // coarsest, "width": spec.width // coarsest}
+    place = attention.position_embedding(**size, device=torch.device("cpu"), dtype=torch.float32)
+    attention.position_embedding = _Fixed(place)
+    return model  # type: ignore[no-any-return]

@@ -4,7 +4,8 @@
 (NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
 shown. Each is imported when it is first asked for and not before. Some have more: `diagnosis.py`
 says where answers are right and wrong, `graph.py` (torch) has the answer's last steps, for a target
-whose graph is to hold them, `parts.py` says how a picture is answered piece by piece.
+whose graph is to hold them, `parts.py` says how a picture is answered piece by piece, `order.py`
+knows raw outputs that are a set.
 """
 
 from __future__ import annotations
@@ -216,6 +217,12 @@ class Task:
         if (rules := self._optional("parts")) is None:
             return None
         return cast(PartRules | None, rules(self.classes, params=self.params))
+
+    def ordered(self, ours: Arrays, floats: Arrays) -> Arrays:
+        """Return raw outputs of n items, what of them is a set in the order of the other's."""
+        if (order := self._optional("order")) is None:
+            return ours
+        return cast(Arrays, order(ours, floats, params=self.params))
 
     def _optional(self, name: str) -> Callable[..., Any] | None:
         """Return the function of a file that a task may do without."""

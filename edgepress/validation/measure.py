@@ -159,6 +159,7 @@ def _answer(parts: _Parts, subject: Subject, session: Session, truth: Truth, pla
     sample, (ours, raw) = found.sample, found.whole()
     parts.answers = ours
     agreement = rules.agreement(ours, reference.answers)
+    raw = truth.task.ordered(raw, reference.raw)
     parts.parity = parity(raw, reference.raw, agreement, found.spoilt)
     confidence = plan.timing.confidence
     parts.scores = rules.score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edgepress.data.preprocess import normalise
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from edgepress.sections import problems
 from edgepress.tasks.detection.codings.queries import BOXES, SCORES
 from edgepress.tasks.task import Task, joined
 from tests import scenes
@@ -214,7 +216,7 @@ def test_network_comes_back_with_its_answers_when_stored(fresh: nn.Module, tmp_p
 @pytest.mark.parametrize(
     ("runtime", "options"),
     [
-        ("onnxruntime", {"method": "onnx", "opset": 18}),
+        ("onnxruntime", {"method": "onnx", "opset": 18, "decoded": True}),
         ("openvino", {"method": "openvino"}),
     ],
 )
@@ -222,6 +224,7 @@ def test_file_answers_as_the_network_when_exported(
     fresh: nn.Module, tmp_path: Path, runtime: str, options: dict[str, Any]
 ) -> None:
     job = scenes.job(TASK, copy.deepcopy(fresh), HEAD, tmp_path / "out", f"x86_64-{runtime}-fp32")
+    job = replace(job, ending=TASK.ending(scenes.SPEC))
     exported = resolve("export", options, "test", "export")(job)
     opened = resolve("runtimes", {"method": runtime, "threads": 1}, "test", "runtime")
     session = opened(tmp_path / "out", exported)
@@ -229,8 +232,9 @@ def test_file_answers_as_the_network_when_exported(
     found: list[dict[str, Any]] = [session.run({"image": image[None]}) for image in images]
     with torch.inference_mode():
         raw = {n: v.numpy() for n, v in named(fresh(torch.from_numpy(images)), NAMES).items()}
-    theirs = joined(found)
-    assert set(theirs) == set(NAMES)
+    theirs = TASK.ordered(joined(found), raw)
+    ends = {"boxes", "scores", "category", "count"} if "decoded" in options else set()
+    assert set(theirs) == {*NAMES, *ends}
     assert all(np.allclose(theirs[name], raw[name], atol=1e-4) for name in NAMES)
     ours, floats = (TASK.answers.decode(each, scenes.SPEC) for each in (theirs, raw))
     assert (floats["category"] >= 0).any()
@@ -285,6 +289,24 @@ def test_head_is_refused_in_one_line_when_it_cannot_be(
     with pytest.raises(UserError, match=words) as refused:
         scenes.network(task, {**HEAD, **head}, spec)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "task", "words"),
+    [
+        (HEAD, "distances", "head dfine: gives boxes and scores of queries"),
+        ({"method": "decoupled", "width": 8, "depth": 1}, "queries", "head decoupled: gives maps"),
+    ],
+)
+def test_pair_of_head_and_coding_is_refused_when_params_are_checked(
+    head: dict[str, Any], task: str, words: str
+) -> None:
+    train = {"backbone": scenes.BACKBONE, "head": head}
+    tree = {"task": scenes.TASKS[task].entry, "input": scenes.SPEC.model_dump(), "train": train}
+    tree["input"].update(mean=[0.3], std=[0.35])
+    found = [line for line in problems(tree, "params.yaml") if "the task asks for" in line]
+    assert len(found) == 1
+    assert words in found[0]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,33 @@ def test_outputs_that_are_not_finite_are_no_answer() -> None:
     assert found["category"][1].max() >= 0
 
 
+def test_queries_are_compared_in_the_order_of_the_floats_when_they_are_in_another() -> None:
+    raw = numpy(outputs(3))
+    turned = {name: values[:, ::-1] + np.float32(1e-3) for name, values in raw.items()}
+    found = TASK.ordered(turned, raw)
+    assert list(found) == list(raw)
+    assert all(np.allclose(found[name], raw[name], atol=2e-3) for name in raw)
+    turned[SCORES][1, 0, 0] = np.nan
+    again = TASK.ordered(turned, raw)
+    assert np.array_equal(again[SCORES][1], turned[SCORES][1], equal_nan=True)
+    assert np.allclose(again[BOXES][2], raw[BOXES][2], atol=2e-3)
+
+
+def test_box_that_is_elsewhere_stays_elsewhere_when_queries_are_put_in_order() -> None:
+    raw = numpy(outputs(1))
+    moved = {name: values.copy() for name, values in raw.items()}
+    moved[BOXES][0, :, 0] += 0.1
+    found = TASK.ordered(moved, raw)
+    assert np.abs(found[BOXES] - raw[BOXES]).sum() >= 12 * 0.1 - 1e-4
+
+
+def test_maps_stay_as_they_are_when_outputs_are_put_in_order() -> None:
+    entry = {**ENTRY, "strides": [8], "coding": {"method": "distances"}}
+    task = Task.open(entry, CLASSES, "test")
+    raw = {spec.name: spec.zeros() for spec in task.answers.outputs(SPEC)}
+    assert task.ordered(raw, raw) is raw
+
+
 def test_objects_are_shares_of_the_input_and_those_not_judged_are_left_out() -> None:
     boxes = torch.tensor([[16.0, 12, 48, 24], [0, 0, 64, 48], [0, 0, 8, 8], [0, 0, 0, 0]])
     no, yes = torch.tensor(False), torch.tensor(True)
