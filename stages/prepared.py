@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
 
 from edgepress.data.images import ImageSet
-from edgepress.data.picture import open_picture
-from edgepress.data.preprocess import fitted, normalise
-from edgepress.data.window import Window
+from edgepress.data.preprocess import normalise
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Tensors
 from edgepress.tasks.parts import Parted
@@ -30,16 +29,15 @@ def prepared(images: ImageSet, task: Task, spec: InputSpec) -> Iterator[Tensors 
     if rules is None:
         yield from ({image.name: batch} for batch in images.batches(spec, BATCH))
         return
-    for index in range(len(images)):
-        picture = open_picture(images.encoded(index)).image
-        windows = rules.windows(picture.size, spec)
-        merged = partial(rules.merged, size=picture.size, spec=spec)
-        yield Parted(_cut(picture, windows, spec), merged, kept=index % len(windows))
+    for index, size in enumerate(images.sizes):
+        windows = rules.windows(size, spec)
+        merged = partial(rules.merged, size=size, spec=spec)
+        parts = images.cut(index, windows, spec)
+        yield Parted(_batches(parts, spec), merged, kept=index % len(windows))
 
 
-def _cut(picture: Image.Image, windows: Sequence[Window], spec: InputSpec) -> Iterator[Tensors]:
+def _batches(parts: Iterator[npt.NDArray[np.uint8]], spec: InputSpec) -> Iterator[Tensors]:
     """Yield the parts of a picture, a few at a time."""
     (image,) = spec.tensors
-    for start in range(0, len(windows), BATCH):
-        pixels = [fitted(each.of(picture), spec) for each in windows[start : start + BATCH]]
-        yield {image.name: normalise(np.stack(pixels), spec)}
+    while some := list(islice(parts, BATCH)):
+        yield {image.name: normalise(np.stack(some), spec)}

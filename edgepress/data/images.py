@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +23,10 @@ from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import SPLITS, Manifest
 from edgepress.records.tensors import Arrays, Groups
 
-_COLUMNS = ["id", "label", "classes", "sha256", "path", "row", "offset", "length", "crop"]
+_COLUMNS = [
+    *("id", "label", "classes", "sha256", "path", "row", "offset", "length", "crop"),
+    *("width", "height"),
+]
 _Rows = list[int]
 """Places of items that are of one image, one after another."""
 
@@ -46,7 +49,9 @@ class ImageSet:
         self._places: list[tuple[Any, ...]] = [row[4:8] for row in rows]
         self.crops = [None if row[8] is None else Window(*row[8]) for row in rows]
         """The part of the upright file that each is; None is all of it."""
-        self.groups = _groups([row[9] for row in rows]) if manifest.groups else None
+        self.sizes: list[tuple[int, int]] = [(row[9], row[10]) for row in rows]
+        """Width and height of each, upright, in pixels."""
+        self.groups = _groups([row[11] for row in rows]) if manifest.groups else None
         """Numbers of the groups that a split never parts; None where there are none."""
         self._manifest = manifest
         self._folder, self._rows = folder, rows
@@ -131,6 +136,14 @@ class ImageSet:
 
         for images in ordered(decode_all, chunks(self._stream(), lambda item: len(item[1]))):
             yield from images
+
+    def cut(
+        self, index: int, windows: Sequence[Window], spec: InputSpec
+    ) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield windows of an image as uint8 [H, W, C], each fitted as whole images are."""
+        crop = self.crops[index]
+        within = windows if crop is None else [each.within(crop) for each in windows]
+        yield from decoded(self.encoded(index), spec, within)
 
     def _stream(self) -> Iterator[tuple[_Rows, bytes]]:
         storage = self._new_storage()

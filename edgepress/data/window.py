@@ -33,6 +33,12 @@ class Window:
         rows = _span(top - more, bottom + more, size[1])
         return cls(columns[0], rows[0], columns[1], rows[1])
 
+    def within(self, outer: Self) -> Self:
+        """Return this window of `outer` as one of the picture that `outer` is of."""
+        left, top = outer.left, outer.top
+        corners = (self.left + left, self.top + top, self.right + left, self.bottom + top)
+        return type(self)(*corners)
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""

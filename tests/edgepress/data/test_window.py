@@ -33,3 +33,10 @@ def test_window_cuts_its_own_pixels() -> None:
     window = Window(3, 7, 20, 11)
     assert window.size == (17, 4)
     assert np.array_equal(np.asarray(window.of(picture)), pixels[7:11, 3:20])
+
+
+def test_window_of_a_window_shows_the_same_pixels() -> None:
+    picture = Image.fromarray(np.arange(20 * 30, dtype=np.uint8).reshape(20, 30))
+    outer, inner = Window(5, 3, 25, 18), Window(2, 4, 9, 10)
+    found = inner.within(outer).of(picture)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(inner.of(outer.of(picture))))
