@@ -70,4 +70,4 @@ class Listing:
     labels: pa.DataType = field(default_factory=pa.int32)
     """Type of the labels: an index into the classes unless the source says otherwise."""
     left_out: LeftOut = field(default_factory=LeftOut)
-    """Files that lie there and are no images of the set."""
+    """Files that lie there and are no images of the set, and what on these the task looks past."""
