@@ -70,8 +70,8 @@ def build(blueprint: Blueprint) -> Network:
     names = tuple(output.name for output in blueprint.outputs)
     try:
         made = head(body.info, blueprint.outputs, blueprint.spec)
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{blueprint.where}: {_head_key(blueprint)}: {error}") from None
     except Exception as error:  # Other people's decoders refuse features in many ways.
         raise _unfit(blueprint, head.name, error) from None
     network = Network(body, made, names)

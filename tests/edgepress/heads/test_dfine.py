@@ -306,7 +306,7 @@ def test_pair_of_head_and_coding_is_refused_when_params_are_checked(
     tree["input"].update(mean=[0.3], std=[0.35])
     found = [line for line in problems(tree, "params.yaml") if "the task asks for" in line]
     assert len(found) == 1
-    assert words in found[0]
+    assert found[0].startswith(f"params.yaml: train.head: {words}")
 
 
 @pytest.mark.parametrize(
