@@ -51,6 +51,15 @@ def stride_of(output: TensorSpec, spec: InputSpec) -> int:
     return 1 << math.ceil(math.log2(spec.height / output.shape[2]) - 1e-9)
 
 
+def refuse_coarser(stride: int, info: tuple[FeatureInfo, ...], head: str) -> None:
+    """Refuse a stride coarser than the backbone's coarsest map, a UserError."""
+    if stride > info[-1].reduction:
+        raise UserError(
+            f"head {head}: the task asks for a stride of {stride}, the backbone's coarsest map "
+            f"has {info[-1].reduction}; choose a finer stride or another backbone"
+        )
+
+
 def strides_of(outputs: tuple[TensorSpec, ...], spec: InputSpec, head: str) -> tuple[int, ...]:
     """Return the stride of each output; one that is no map is a UserError."""
     for output in outputs:

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
-from edgepress.errors import UserError
-from edgepress.heads._layers import conv, doubtful, one_map, separable, stride_of
+from edgepress.heads._layers import conv, doubtful, one_map, refuse_coarser, separable, stride_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -70,11 +69,7 @@ def build(
     height, width = output.shape[2:]
     stride = stride_of(output, spec)
     coarse = info[-1].reduction
-    if coarse < stride:
-        raise UserError(
-            f"head heatmap: the task asks for a stride of {stride}, the backbone's coarsest map "
-            f"has {coarse}; choose a finer stride or another backbone"
-        )
+    refuse_coarser(stride, info, params.method)
     sizes = []
     while coarse > stride:
         coarse = max(coarse // 2, stride)

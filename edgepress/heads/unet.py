@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from edgepress.backbones.features import FeatureInfo
-from edgepress.errors import UserError
-from edgepress.heads._layers import conv, doubtful, one_map, stride_of
+from edgepress.heads._layers import conv, doubtful, one_map, refuse_coarser, stride_of
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
@@ -84,12 +83,8 @@ def build(
     """Return the head for one output [1, C, h, w]; maps finer than that are not looked at."""
     output = one_map(outputs, params.method)
     stride = stride_of(output, spec)
+    refuse_coarser(stride, info, params.method)
     channels = [each.channels for each in info if each.reduction >= stride]
-    if not channels:
-        raise UserError(
-            f"head unet: the task asks for a stride of {stride}, the backbone's coarsest map has "
-            f"{info[-1].reduction}; choose a finer stride or another backbone"
-        )
     height, width = output.shape[2:]
     head = Unet(tuple(channels), output.shape[1], (height, width), params.width)
     if output.name == "heatmaps":
