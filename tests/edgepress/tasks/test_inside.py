@@ -20,6 +20,7 @@ from edgepress.data.picture import UnusableError, open_picture
 from edgepress.data.sources import coco, digit_scenes
 from edgepress.data.splits import Fractions
 from edgepress.data.table import read_table
+from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import SPLITS, Manifest
@@ -220,6 +221,13 @@ def test_points_come_back_to_their_places_in_the_picture(manifest: Path) -> None
     for name, visible, points in zip(images.ids, truth["visible"], found, strict=True):
         said = np.reshape(OBJECTS[int(name[-1]) - 1]["keypoints"], (3, 3))[:, :2]
         assert np.abs(points - said)[visible > 0].max() < 1e-3
+
+
+def test_window_of_an_item_lies_in_its_crop(manifest: Path) -> None:
+    images = ImageSet.open(manifest, "test")
+    for index, (size, whole) in enumerate(zip(images.sizes, images.decoded(SPEC), strict=True)):
+        (cut,) = images.cut(index, [Window(0, 0, *size)], SPEC)
+        np.testing.assert_array_equal(cut, whole)
 
 
 def network(pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -59,13 +59,8 @@ class Learning:
         """
         mine, distances, places = self._flat(student)
         theirs, aims, _ = self._flat(teacher)
-        wanted = torch.sigmoid(theirs / temperature)
-        soft = binary_cross_entropy_with_logits(mine / temperature, wanted, reduction="none")
-        least = binary_cross_entropy_with_logits(theirs / temperature, wanted, reduction="none")
-        sure = theirs.sigmoid().amax(-1)
-        total = sure.sum().clamp(min=1.0)
         apart = 1 - generalised(_boxes(distances, places), _boxes(aims, places))
-        return (soft - least).sum() / total + (apart * sure).sum() / total
+        return diverged(mine, theirs, apart, temperature)
 
     def found(self, outputs: Outputs, limit: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Return every box [N, A, 4] in input pixels, and its confidences [N, A, classes]."""
@@ -91,6 +86,16 @@ def _boxes(distances: Tensor, places: Places) -> Tensor:
     """Map logarithms of distances [N, A, 4] to boxes, as `boxes.boxes_of` does."""
     far = distances.clamp(max=LARGEST).exp() * places.stride
     return torch.cat([places.middle - far[..., :2], places.middle + far[..., 2:]], -1)
+
+
+def diverged(mine: Tensor, theirs: Tensor, apart: Tensor, temperature: float) -> Tensor:
+    """Return how far logits [N, A, classes] and boxes, `apart` [N, A], are from a teacher's."""
+    wanted = torch.sigmoid(theirs / temperature)
+    soft = binary_cross_entropy_with_logits(mine / temperature, wanted, reduction="none")
+    least = binary_cross_entropy_with_logits(theirs / temperature, wanted, reduction="none")
+    sure = theirs.sigmoid().amax(-1)
+    total = sure.sum().clamp(min=1.0)
+    return (soft - least).sum() / total + (apart * sure).sum() / total
 
 
 def generalised(a: Tensor, b: Tensor) -> Tensor:

@@ -21,10 +21,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from edgepress.tasks.detection.codings.queries import BOXES, SCORES
-from edgepress.tasks.detection.learning.distances import generalised
+from edgepress.tasks.detection.learning.distances import diverged, generalised
 
 Outputs = dict[str, Tensor]
 _PARTS = {"confidence_loss": ("vfl",), "box_loss": ("bbox", "giou"), "corner_loss": ("fgl", "ddf")}
@@ -81,13 +80,8 @@ class Learning:
         order = _paired(mine, boxes, theirs, aims)
         mine = mine.gather(1, order.expand_as(mine))
         boxes = boxes.gather(1, order.expand_as(boxes))
-        wanted = torch.sigmoid(theirs / temperature)
-        soft = binary_cross_entropy_with_logits(mine / temperature, wanted, reduction="none")
-        least = binary_cross_entropy_with_logits(theirs / temperature, wanted, reduction="none")
-        sure = theirs.sigmoid().amax(-1)
-        total = sure.sum().clamp(min=1.0)
         apart = 1 - generalised(_corners(boxes), _corners(aims))
-        return (soft - least).sum() / total + (apart * sure).sum() / total
+        return diverged(mine, theirs, apart, temperature)
 
     def found(self, outputs: Outputs, limit: Tensor) -> tuple[Tensor, Tensor]:
         """Return every box [N, Q, 4] in input pixels, and its confidences [N, Q, classes]."""
