@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from edgepress.errors import UserError
+from edgepress.records.selection import Selection
 from stages import models
-from stages.places import SELECTION, TEACHER
+from stages.places import PARAMS, SELECTION, TEACHER
 from stages.progress import lines
 from stages.stage import Stage, main
 
@@ -19,6 +21,7 @@ PROCESSOR = "instructions"
 
 def work(stage: Stage) -> None:
     """Read the kept images, train the teacher from scratch, write it."""
+    _refuse_uncalibrated(stage)
     with lines(stage.title) as progress:
         recipe = stage.method("training", "train.recipe")
         progress("reading images", 0, 0)
@@ -30,6 +33,22 @@ def work(stage: Stage) -> None:
         progress("judging and writing", 0, 0)
         models.deliver(stage, TEACHER, network, draft, models.Trained(splits, history))
         checkpoint.clear()
+
+
+def _refuse_uncalibrated(stage: Stage) -> None:
+    """Refuse now what quantize would refuse after all training: too few images to calibrate on.
+
+    No parameter of this stage: another number of images changes nothing that is learnt.
+    """
+    kept = Selection.read(SELECTION).budget
+    entries = stage.tree.get("quantize")
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        asked = entry.get("images") if isinstance(entry, dict) else None
+        if isinstance(asked, int) and asked > kept:
+            raise UserError(
+                f"{PARAMS}: quantize.{name}.images: {asked} asked for, only {kept} training images "
+                f"are kept; ask for at most {kept}"
+            )
 
 
 if __name__ == "__main__":

@@ -104,7 +104,9 @@ class Answers:
         Given classes: how many both give over how many one gives, 1 where neither gives any.
         Confidences a and b: 1 - sum |a - b| / max(1, sum max(a, b)), over all classes, so that
         traces of confidence do not count against an image that has nothing. Where no class differs
-        and no confidence by more than runtimes round, it is 1. A truth is wholly sure.
+        and no confidence by more than runtimes round, it is 1. A truth is wholly sure: held against
+        it, confidences agree as far as the worst of them, so that no right answer of many small
+        traces comes behind a wrong one.
         """
         given_a, given_b = ours["present"] == 1, floats["present"] == 1
         either = (given_a | given_b).sum(axis=1)
@@ -113,7 +115,8 @@ class Answers:
         high = np.maximum(a, b)
         apart = np.abs(a - b)
         apart[apart <= _SAME * np.minimum(high, 1 - high) + _STEP * high] = 0.0
-        far = apart.sum(axis=1) / np.maximum(1.0, high.sum(axis=1))
+        sure = "scores" in ours and "scores" in floats
+        far = apart.sum(axis=1) / np.maximum(1.0, high.sum(axis=1)) if sure else apart.max(axis=1)
         found = np.where(either > 0, both / np.maximum(either, 1), 1.0) * (1.0 - far)
         none = (ours["present"] == NO_ANSWER) | (floats["present"] == NO_ANSWER)
         return np.asarray(np.where(none.any(axis=1), 0.0, found), np.float64)

@@ -311,11 +311,13 @@ def test_agreement_is_below_one_when_a_rare_class_loses_its_order() -> None:
 
 def test_agreement_with_a_truth_tells_right_answers_from_wrong_ones() -> None:
     """The report shows the items where answers and truth agree least."""
-    truth = {"present": np.array([[1, 0, 0], [1, 0, 0], [0, 0, 0]], np.uint8)}
-    found = TASK.answers.agreement(decoded([[9, -9, -9], [9, 9, -9], [-9, -9, -9]]), truth)
+    truth = {"present": np.array([[1, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]], np.uint8)}
+    rows = [[9, -9, -9], [9, 1, -9], [-9, -9, -9], [-0.7, -0.7, -0.7]]
+    found = TASK.answers.agreement(decoded(rows), truth)
     assert found[0] > 0.999
-    assert found[1] == pytest.approx(0.25, abs=1e-3)
+    assert found[1] == pytest.approx(0.5 * 0.2689, abs=1e-3)
     assert found[2] > 0.999
+    assert found[3] == pytest.approx(0.6682, abs=1e-3)  # right, with three traces of 0.33
 
 
 def tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
