@@ -18,6 +18,12 @@ from edgepress.report.run import Run, TargetRun
 
 MOST = 10
 """Classes and confusions named, the worst."""
+_TAGS = {
+    "detection": "object-detection",
+    "keypoints": "keypoint-detection",
+    "multilabel": "image-classification",
+}
+"""Task -> the word that model hubs have for it; others are `image-` and the task's name."""
 _MARKDOWN = str.maketrans({mark: f"&#{ord(mark)};" for mark in "|`*_[]#\\"})
 
 
@@ -72,7 +78,7 @@ def _task(run: Run, target: TargetRun) -> str:
     name = "" if run.data is None else run.data.task
     if target.exported is not None:
         name = str(target.exported.task.get("method"))
-    return f"image-{name}"
+    return _TAGS.get(name, f"image-{name}")
 
 
 def _entry(target: TargetRun) -> str:

@@ -50,6 +50,25 @@ def test_card_says_what_is_right_and_wrong_when_it_was_told(finished: Run) -> No
     assert "\n- 5 answered as 6: 2 of 45 images (4.44 %)\n" in text
 
 
+def test_card_tells_a_device_how_to_prepare_and_read_when_the_task_has_parameters(
+    finished: Run,
+) -> None:
+    chosen = target(finished, "x86_64-openvino-int8")
+    assert "bilinear filter, straight to that size" in card(finished, chosen)
+    assert "Answers are read by" not in card(finished, chosen)
+    assert chosen.exported is not None
+    boxed = chosen.exported.model_copy(
+        update={
+            "task": {"method": "detection", "overlap": 0.6, "tiles": {"overlap": 0.2}},
+            "input": chosen.exported.input.model_copy(update={"fit": "letterbox"}),
+        }
+    )
+    text = card(finished, replace(chosen, exported=boxed))
+    assert "bilinear filter, proportions kept, in the middle, what is left filled with" in text
+    assert "\n- overlap: 0.6\n- tiles: {&#39;overlap&#39;: 0.2}\n" in text
+    assert "\npipeline_tag: object-detection\n" in text
+
+
 def test_limits_name_what_was_hardly_tested(finished: Run) -> None:
     chosen = target(finished, "x86_64-openvino-int8")
     assert chosen.diagnosed is not None
