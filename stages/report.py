@@ -25,7 +25,8 @@ THUMBNAIL = 48
 def work(stage: Stage) -> None:
     """Read the run's records, write reports/."""
     spec = stage.section(InputSpec, "input")
-    run = with_answers(with_pictures(gather(stage), spec), stage, spec)
+    found = replace(gather(stage), hub=stage.task(("a", "b")).pictures.hub)
+    run = with_answers(with_pictures(found, spec), stage, spec)
     with stage.output(REPORTS) as folder:
         page = render(run)
         write_atomically(folder / "index.html", page)

@@ -18,12 +18,6 @@ from edgepress.report.run import Run, TargetRun
 
 MOST = 10
 """Classes and confusions named, the worst."""
-_TAGS = {
-    "detection": "object-detection",
-    "keypoints": "keypoint-detection",
-    "multilabel": "image-classification",
-}
-"""Task -> the word that model hubs have for it; others are `image-` and the task's name."""
 _MARKDOWN = str.maketrans({mark: f"&#{ord(mark)};" for mark in "|`*_[]#\\"})
 
 
@@ -48,10 +42,9 @@ def card(run: Run, target: TargetRun) -> str:
 
 def _header(run: Run, target: TargetRun) -> str:
     name = f"{run.provenance.project}.{target.key}"
-    task = _task(run, target)
     details: dict[str, Any] = {
         "library_name": "edgepress",
-        "pipeline_tag": task,
+        "pipeline_tag": run.hub,
         "datasets": [run.provenance.project],
         "tags": [target.target.device, target.target.runtime, target.target.precision],
         "model_name": name,
@@ -60,7 +53,7 @@ def _header(run: Run, target: TargetRun) -> str:
     if scores:
         details["eval_results"] = [
             EvalResult(
-                task_type=task,
+                task_type=run.hub,
                 dataset_type=run.provenance.project,
                 dataset_name=run.provenance.project,
                 dataset_split="test",
@@ -71,14 +64,6 @@ def _header(run: Run, target: TargetRun) -> str:
             if score.of is None
         ]
     return str(ModelCardData(**details).to_yaml()).strip()
-
-
-def _task(run: Run, target: TargetRun) -> str:
-    """Return the task as model hubs tag it."""
-    name = "" if run.data is None else run.data.task
-    if target.exported is not None:
-        name = str(target.exported.task.get("method"))
-    return _TAGS.get(name, f"image-{name}")
 
 
 def _entry(target: TargetRun) -> str:

@@ -191,6 +191,8 @@ class Run:
     """Image id -> PNG bytes of its thumbnail."""
     answers: tuple[Shown, ...] = ()
     """Test items with their truth and answers drawn, as the task shows them."""
+    hub: str = ""
+    """The word that model hubs have for the task."""
     absent: tuple[str, ...] = ()
     """What the run does not have and the page therefore cannot show, one sentence each."""
 

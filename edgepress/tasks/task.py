@@ -130,6 +130,11 @@ class Learner(Protocol):
 class PictureRules(Protocol):
     """Pictures of one task, for the report."""
 
+    @property
+    def hub(self) -> str:
+        """The word that model hubs have for the task."""
+        ...
+
     def draw(
         self, image: npt.NDArray[np.uint8], answer: Arrays, spec: InputSpec
     ) -> npt.NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
@@ -14,6 +15,7 @@ from edgepress.tasks._canvas import Picture, rgb
 class Pictures:
     """Nothing is drawn over an image."""
 
+    hub: ClassVar[str] = "image-classification"
     classes: tuple[str, ...]
 
     def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:  # noqa: ARG002

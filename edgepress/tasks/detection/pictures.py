@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from edgepress.tasks.detection.labels import Params
 class Pictures:
     """Sure boxes of an answer, all boxes of a truth; those not judged are grey."""
 
+    hub: ClassVar[str] = "object-detection"
     classes: tuple[str, ...]
     params: Params
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ _RADIUS = 1 / 50
 class Pictures:
     """Sure points of an answer, labelled points of a truth; hidden ones are half as wide."""
 
+    hub: ClassVar[str] = "keypoint-detection"
     classes: tuple[str, ...]
     params: Params
 

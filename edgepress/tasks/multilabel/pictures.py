@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from edgepress.tasks.multilabel.measures import NO_ANSWER
 class Pictures:
     """Nothing is drawn over an image."""
 
+    hub: ClassVar[str] = "image-classification"
     classes: tuple[str, ...]
 
     def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:  # noqa: ARG002

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ _SHARE = 0.45
 class Pictures:
     """The first class is left uncoloured: it is the background, or the most common thing."""
 
+    hub: ClassVar[str] = "image-segmentation"
     classes: tuple[str, ...]
 
     def draw(self, image: Picture, answer: Arrays, spec: InputSpec) -> Picture:  # noqa: ARG002

@@ -357,6 +357,7 @@ def finished() -> Run:
         ),
         targets=targets,
         thumbnails=thumbnails,
+        hub="image-classification",
     )
 
 

@@ -63,7 +63,7 @@ def test_card_tells_a_device_how_to_prepare_and_read_when_the_task_has_parameter
             "input": chosen.exported.input.model_copy(update={"fit": "letterbox"}),
         }
     )
-    text = card(finished, replace(chosen, exported=boxed))
+    text = card(replace(finished, hub="object-detection"), replace(chosen, exported=boxed))
     assert "bilinear filter, proportions kept, in the middle, what is left filled with" in text
     assert "\n- overlap: 0.6\n- tiles: {&#39;overlap&#39;: 0.2}\n" in text
     assert "\npipeline_tag: object-detection\n" in text
