@@ -138,8 +138,8 @@ def theirs(splits: Splits, task: Task, seed: int, epochs: int) -> nn.Module:
         order = torch.randperm(len(splits["train"])).numpy()
         for step in range(steps):
             rows = order[step * BATCH : (step + 1) * BATCH]
-            images = normalise(splits["train"].images(rows))
-            masks = splits["train"].targets(rows)["mask"].long()
+            ((pixels, truth),) = splits["train"].batches([rows])
+            images, masks = normalise(pixels), truth["mask"].long()
             for axis in (-1, -2):
                 if torch.rand(()) < 0.5:
                     images, masks = images.flip(axis), masks.flip(axis)

@@ -27,7 +27,7 @@ def work(stage: Stage) -> None:
     with lines(stage.title) as progress:
         recipe = stage.method("distillation", "distill.recipe")
         progress("reading images", 0, 0)
-        splits = models.read_splits(stage)
+        splits = models.read_splits(stage, progress)
         record, network = bundle.load(TEACHER)
         made_for = (record.task, record.classes, record.input)
         if made_for != (splits.task.entry, splits.task.classes, splits.train.spec):

@@ -24,7 +24,9 @@ from edgepress.records.selection import Selection
 from edgepress.tasks.task import Task
 from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint, run_key
-from edgepress.training.examples import Examples
+from edgepress.training.examples import Dataset
+from stages import loading
+from stages.decoded import Wanted
 from stages.places import MANIFEST, PARAMS, SCRATCH, SELECTION
 from stages.stage import Stage
 
@@ -33,9 +35,9 @@ from stages.stage import Stage
 class Splits:
     """The kept training images and the whole of the other two splits."""
 
-    train: Examples
-    val: Examples
-    test: Examples
+    train: Dataset
+    val: Dataset
+    test: Dataset
     task: Task
 
 
@@ -47,9 +49,8 @@ class Trained:
     history: list[dict[str, float]]
 
 
-def read_splits(stage: Stage) -> Splits:
-    """Decode the images and labels that models are trained, watched and judged on."""
-    spec = stage.section(InputSpec, "input")
+def read_splits(stage: Stage, progress: Progress) -> Splits:
+    """Open the images and labels that models are trained, watched and judged on."""
     task = stage.task(Manifest.read(MANIFEST).classes)
     kept = Selection.read(SELECTION).kept_ids(SELECTION)
     sets = {
@@ -57,11 +58,11 @@ def read_splits(stage: Stage) -> Splits:
         "val": ImageSet.open(MANIFEST, "val"),
         "test": ImageSet.open(MANIFEST, "test"),
     }
-    decoded = {
-        name: Examples(images.pixels(spec), images.truth(task.labels, spec), spec)
+    opened = {
+        name: loading.examples(stage, Wanted(name, images, task), progress)
         for name, images in sets.items()
     }
-    return Splits(**decoded, task=task)
+    return Splits(**opened, task=task)
 
 
 def fresh(stage: Stage, section: str, splits: Splits) -> Network:

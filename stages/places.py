@@ -29,3 +29,5 @@ SCRATCH = Path(".edgepress")
 """What may be thrown away: checkpoints, locks, half-done work."""
 SOURCES = SCRATCH / "sources.json"
 """What edgepress/state/code.py remembers of our own files."""
+DECODED = SCRATCH / "decoded"
+"""Images and truths at the model's size, as memory maps that the stages share."""

@@ -14,6 +14,7 @@ from edgepress.records.record import sha256_folder
 from edgepress.records.reference import Reference
 from edgepress.records.selection import Selection
 from edgepress.tasks.task import Task
+from stages.decoded import Wanted, shared
 from stages.places import MANIFEST, QUANTIZED, SELECTION, SLIM
 from stages.progress import lines
 from stages.reference import refer
@@ -43,6 +44,7 @@ def work(stage: Stage) -> None:
         saved = bundle.save(folder / BUNDLE, result.network, draft)
         if result.calibration is not None:
             result.calibration.write(folder / CALIBRATION)
+        test = shared(stage, Wanted("test", test, task), record.input, progress)
         held = refer(result.network, test, task, record.input, progress)
         Reference.create(folder / REFERENCE, held)
         _describe(stage, method, result, folder).write(folder)

@@ -28,7 +28,7 @@ def work(stage: Stage) -> None:
     with lines(stage.title) as progress:
         method = stage.method("pruning", "slim")
         progress("reading images", 0, 0)
-        splits = models.read_splits(stage)
+        splits = models.read_splits(stage, progress)
         record, student = bundle.load(STUDENT)
         torch.manual_seed(stage.seed)
         checkpoint = models.open_checkpoint(

@@ -25,7 +25,7 @@ def work(stage: Stage) -> None:
     with lines(stage.title) as progress:
         recipe = stage.method("training", "train.recipe")
         progress("reading images", 0, 0)
-        splits = models.read_splits(stage)
+        splits = models.read_splits(stage, progress)
         network = models.fresh(stage, "train", splits)
         checkpoint = models.open_checkpoint(stage, "train", splits.train.digest())
         history = recipe(models.job(stage, network, splits, checkpoint, progress))

@@ -11,6 +11,7 @@ from typing import Any
 from edgepress.data.images import ImageSet
 from edgepress.devices import energy, host
 from edgepress.errors import UserError
+from edgepress.progress import Progress
 from edgepress.records.changed import Changed
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Measurement
@@ -26,6 +27,7 @@ from edgepress.validation.latency import Plan
 from edgepress.validation.measure import Truth, measure
 from edgepress.validation.subject import Subject
 from edgepress.validation.timing import Timing
+from stages.decoded import Wanted, shared
 from stages.places import EXPORTED, MANIFEST, MEASURED, QUANTIZED
 from stages.prepared import prepared
 from stages.progress import lines
@@ -62,7 +64,7 @@ def _measure(stage: Stage, subject: Subject, baseline: Target) -> tuple[Measurem
         rival = Subject.read(EXPORTED / str(baseline))
     with lines(stage.title) as progress:
         plan = Plan(stage.section(Timing, "validate"), stage.seed, progress)
-        truth = _truth(subject)
+        truth = _truth(stage, subject, progress)
         answered: list[Arrays] = []
         found = measure(subject, rival, truth, plan, answered.append)
     return found, tell(truth.task, answered[0], truth.reference) if answered else None
@@ -83,7 +85,7 @@ def _absent(target: Target, record: NotExported, folder: Path) -> Measurement:
     )
 
 
-def _truth(subject: Subject) -> Truth:
+def _truth(stage: Stage, subject: Subject, progress: Progress) -> Truth:
     """Return the float Bundle's answers and the test images they belong to, in the same order."""
     exported = subject.exported
     folder = QUANTIZED / exported.target.precision
@@ -102,6 +104,7 @@ def _truth(subject: Subject) -> Truth:
             "again"
         )
     task = Task.open(exported.task, exported.classes, str(subject.folder))
+    images = shared(stage, Wanted("test", images, task), exported.input, progress)
     return Truth(reference, prepared(images, task, exported.input), task, exported.input)
 
 

@@ -85,7 +85,8 @@ def learnt(task: Task, head: dict[str, Any], steps: int) -> nn.Module:
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 0.01 * min((step + 1) / 20, 1 - step / steps)
         rows = torch.randint(len(inputs), (16,), generator=generator)
-        loss = task.learner.loss(named(made(inputs[rows]), names), data.targets(rows.numpy()))
+        ((_, truth),) = data.batches([rows.numpy()])
+        loss = task.learner.loss(named(made(inputs[rows]), names), truth)
         optimizer.zero_grad()
         loss["loss"].backward()
         optimizer.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +21,7 @@ from edgepress.data.table import read_table
 from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
-from edgepress.records.manifest import SPLITS, Manifest
+from edgepress.records.manifest import SPLITS, Container, Manifest
 from edgepress.records.tensors import Arrays, Groups
 
 _COLUMNS = [
@@ -53,10 +54,15 @@ class ImageSet:
         """Width and height of each, upright, in pixels."""
         self.groups = _groups([row[11] for row in rows]) if manifest.groups else None
         """Numbers of the groups that a split never parts; None where there are none."""
+        self.container: Container = manifest.container
+        """What holds the encoded images."""
         self._manifest = manifest
         self._folder, self._rows = folder, rows
         self._root = folder if manifest.inside else Path()
         self._storage = self._new_storage()
+        self._files = Storage("file", self._root)
+        self._mapped: tuple[npt.NDArray[np.uint8], InputSpec] | None = None
+        self._threads = threading.local()
 
     @classmethod
     def open(
@@ -80,6 +86,12 @@ class ImageSet:
         """Return some of the images, by their places here."""
         return type(self)(self._folder, self._manifest, [self._rows[row] for row in rows])
 
+    def mapped(self, pixels: npt.NDArray[np.uint8], spec: InputSpec) -> Self:
+        """Return the same images; those asked for as `spec` are read from `pixels` [N, H, W, C]."""
+        same = type(self)(self._folder, self._manifest, self._rows)
+        same._mapped = pixels, spec
+        return same
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.ids)
@@ -96,13 +108,25 @@ class ImageSet:
 
     def truth(self, rules: LabelRules, spec: InputSpec) -> Arrays:
         """Return the labels of all images as arrays, moved as `spec` moves the pictures."""
-        files = Storage("file", self._root)
+        parts = list(self.truths(rules, spec))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def truths(self, rules: LabelRules, spec: InputSpec) -> Iterator[Arrays]:
+        """Yield the labels in order as arrays [1, ...], a few ahead of the one asked for."""
 
         def read(label: Any) -> Arrays:
-            return rules.truth(label, spec, files.file)
+            return rules.truth(label, spec, self._files.file)
 
-        parts = list(ordered(read, self.labels) if self._pointed() else map(read, self.labels))
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return ordered(read, self.labels) if self._pointed() else map(read, self.labels)
+
+    def item(
+        self, row: int, rules: LabelRules, spec: InputSpec
+    ) -> tuple[npt.NDArray[np.uint8], Arrays]:
+        """Return one image, uint8 [H, W, C], and its label, arrays [1, ...]; for any thread."""
+        if not hasattr(self._threads, "storage"):
+            self._threads.storage = self._new_storage()
+        (image,) = self._decode([row], self._read(self._threads.storage, row), spec)
+        return image, rules.truth(self.labels[row], spec, self._files.file)
 
     def _pointed(self) -> bool:
         """Tell labels that point to files, which threads read, from those that are values."""
@@ -130,6 +154,9 @@ class ImageSet:
 
     def decoded(self, spec: InputSpec) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield the images in order, uint8 [H, W, C], a few ahead of the one asked for."""
+        if self._mapped is not None and self._mapped[1] == spec:
+            yield from self._mapped[0]
+            return
 
         def decode_all(group: list[tuple[_Rows, bytes]]) -> list[npt.NDArray[np.uint8]]:
             return [image for rows, data in group for image in self._decode(rows, data, spec)]

@@ -12,15 +12,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield function(item) in the order of `items`, at most a few items ahead of the consumer."""
+def ordered(function: Callable[[T], R], items: Iterable[T], ahead: int = 0) -> Iterator[R]:
+    """Yield function(item) in the order of `items`, at most a few, or `ahead`, before they are due.
+
+    Items are taken by the consumer's thread, as many before.
+    """
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * (workers or 1):
+                if len(waiting) > max(ahead, 2 * (workers or 1)):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

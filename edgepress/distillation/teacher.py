@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgepress.bundles.network import named
 from edgepress.records.tensors import Arrays
 from edgepress.training import loop, machine
-from edgepress.training.examples import Examples
+from edgepress.training.examples import Dataset
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Teacher:
         with torch.no_grad():
             return list(self.network.backbone(inputs))  # type: ignore[operator]
 
-    def answer_once(self, examples: Examples, names: tuple[str, ...]) -> None:
+    def answer_once(self, examples: Dataset, names: tuple[str, ...]) -> None:
         """Compute the raw outputs for all examples unless they are on disk; open them there."""
         key = f"{self.sha256[:16]}-{examples.digest()[:16]}"
         paths = {name: self.cache / f"{key}-{name}.npy" for name in names}
@@ -56,7 +56,7 @@ class Teacher:
             name: torch.from_numpy(np.array(values[picked])) for name, values in self._kept.items()
         }
 
-    def _write(self, examples: Examples, paths: dict[str, Path]) -> None:
+    def _write(self, examples: Dataset, paths: dict[str, Path]) -> None:
         """Stream the outputs of batch after batch into a file each, renamed when whole."""
         self.cache.mkdir(parents=True, exist_ok=True)
         partials = {

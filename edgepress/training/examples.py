@@ -1,9 +1,11 @@
-"""Examples: decoded images and their truths as the training loop takes them."""
+"""Examples: images and their truths as the training loop takes them, batch after batch."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,38 +15,80 @@ from torch import Tensor
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 
+Rows = npt.NDArray[np.int64]
+Batch = tuple[Tensor, dict[str, Tensor]]
+"""uint8 images [n, C, H, W], channels last in memory, and their truths by name, [n, ...]."""
+
+
+class Dataset(Protocol):
+    """Images with their truths, wherever they are."""
+
+    @property
+    def spec(self) -> InputSpec:
+        """What the images were prepared for."""
+        ...
+
+    @property
+    def truth(self) -> Arrays:
+        """All truths, arrays [N, ...] by name."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
+
+    def batches(self, rows: Iterable[Rows]) -> Iterator[Batch]:
+        """Yield the images of these rows, in this order; the next ones may be on their way."""
+        ...
+
+    def digest(self) -> str:
+        """Return a sha256 over images and truths, part of a checkpoint's key."""
+        ...
+
 
 @dataclass(frozen=True)
 class Examples:
-    """Images as uint8 [N, H, W, C], an array or memory map, with their truths, arrays [N, ...]."""
+    """Images as uint8 [N, H, W, C] with their truths [N, ...], arrays or memory maps."""
 
     pixels: npt.NDArray[np.uint8]
     truth: Arrays
     spec: InputSpec
+    key: str = ""
+    """A hash of what they were made from, where it is known: then no pixel is read for `digest`."""
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.pixels)
 
-    def images(self, rows: npt.NDArray[np.int64] | slice) -> Tensor:
-        """Return uint8 images [N, C, H, W], channels last in memory."""
-        return torch.from_numpy(np.ascontiguousarray(self.pixels[rows])).permute(0, 3, 1, 2)
-
-    def targets(self, rows: npt.NDArray[np.int64] | slice) -> dict[str, Tensor]:
-        """Return the truths of some images by name."""
-        return {
-            name: torch.from_numpy(np.ascontiguousarray(values[rows]))
-            for name, values in self.truth.items()
-        }
+    def batches(self, rows: Iterable[Rows]) -> Iterator[Batch]:
+        """Yield the images of these rows."""
+        for some in rows:
+            yield batch(self.pixels[some], {name: all_[some] for name, all_ in self.truth.items()})
 
     def digest(self) -> str:
-        """Return a sha256 over pixels and truths, part of a checkpoint's key."""
+        """Return `key`, or a sha256 over pixels and truths."""
+        if self.key:
+            return self.key
         digest = hashlib.sha256(self.spec.model_dump_json().encode())
         for name, values in [("pixels", self.pixels), *sorted(self.truth.items())]:
             digest.update(name.encode())
             for start in range(0, len(values), 4096):
                 digest.update(np.ascontiguousarray(values[start : start + 4096]).data)
         return digest.hexdigest()
+
+
+def batch(pixels: npt.NDArray[np.uint8], truth: Arrays) -> Batch:
+    """Return images [n, H, W, C] and truths [n, ...] as tensors."""
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    return images, {
+        name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in truth.items()
+    }
+
+
+def in_order(count: int, size: int) -> Iterator[Rows]:
+    """Yield the rows 0 to count - 1, at most `size` at a time."""
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
 
 
 class Normalise:

@@ -29,7 +29,7 @@ from edgepress.training import machine
 from edgepress.training.augment import augmented
 from edgepress.training.changes import Augment
 from edgepress.training.checkpoint import Checkpoint, Position
-from edgepress.training.examples import Examples, Normalise
+from edgepress.training.examples import Dataset, Normalise, Rows, in_order
 from edgepress.training.mixing import UNMIXED, Sample, refused
 from edgepress.training.sgd import Sgd
 
@@ -81,8 +81,8 @@ class Job:
     """A network to train, the images to train and to watch it on, and where to keep checkpoints."""
 
     network: nn.Module
-    train: Examples
-    val: Examples | None
+    train: Dataset
+    val: Dataset | None
     """None watches nothing."""
     seed: int
     task: Task | None
@@ -138,10 +138,10 @@ class _Run:
         order = np.random.default_rng([self.job.seed, epoch]).permutation(len(self.job.train))
         sums: dict[str, Tensor] = {}
         self.called.train()
-        for index in range(self.at.step - epoch * self.steps, self.steps):
-            for name, value in self._step(
-                order[index * self.batch : (index + 1) * self.batch]
-            ).items():
+        begun = self.at.step - epoch * self.steps
+        rows = order[begun * self.batch : self.steps * self.batch].reshape(-1, self.batch)
+        for some, (images, truth) in zip(rows, self.job.train.batches(rows), strict=True):
+            for name, value in self._step(some, images, truth).items():
                 sums[name] = sums[name] + value if name in sums else value.double()
             self.at.step += 1
             if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
@@ -160,15 +160,12 @@ class _Run:
         scores = [f"{name} {value:.4g}" for name, value in last.items() if name.startswith("val_")]
         return ", ".join([f"epoch {last['epoch']:g}: loss {last['loss']:.4g}", *scores])
 
-    def _step(self, rows: np.ndarray) -> dict[str, Tensor]:
+    def _step(self, rows: Rows, images: Tensor, truth: dict[str, Tensor]) -> dict[str, Tensor]:
         job, step = self.job, self.at.step
         rate = self.recipe.learning_rate * _one_cycle((step + 1) / self.total)
         generator = torch.Generator().manual_seed((job.seed << 32) + step)
-        images = job.train.images(rows).to(self.device, non_blocking=True)
-        truth = {
-            name: values.to(self.device, non_blocking=True)
-            for name, values in job.train.targets(rows).items()
-        }
+        images = images.to(self.device, non_blocking=True)
+        truth = {name: values.to(self.device, non_blocking=True) for name, values in truth.items()}
         learner = job.task.learner if job.task else None
         sample = augmented(Sample(images, truth), self.recipe.augment, learner, generator)
         inputs = machine.arrange(self.normalise(sample.images), self.layout)
@@ -209,19 +206,18 @@ class _Run:
         self.saved = time.monotonic()
 
 
-def outputs(network: nn.Module, examples: Examples, names: tuple[str, ...]) -> Iterator[Arrays]:
+def outputs(network: nn.Module, examples: Dataset, names: tuple[str, ...]) -> Iterator[Arrays]:
     """Yield a network's float32 outputs in eval mode by name, a batch of images at a time."""
     on = machine.device()
     network = machine.place(network, on).eval()
     normalise = Normalise(examples.spec, on)
-    for start in range(0, len(examples), BATCH):
+    for images, _ in examples.batches(in_order(len(examples), BATCH)):
         with torch.inference_mode():
-            images = examples.images(slice(start, start + BATCH)).to(on)
-            found = named(network(normalise(images)), names)
+            found = named(network(normalise(images.to(on))), names)
         yield {name: value.cpu().numpy() for name, value in found.items()}
 
 
-def answers(network: nn.Module, examples: Examples, task: Task) -> Arrays:
+def answers(network: nn.Module, examples: Dataset, task: Task) -> Arrays:
     """Return the network's decoded answers to all images."""
     names = tuple(output.name for output in task.answers.outputs(examples.spec))
     deployed = task.learner.deployed(network)
@@ -229,7 +225,7 @@ def answers(network: nn.Module, examples: Examples, task: Task) -> Arrays:
     return joined([task.answers.decode(batch, examples.spec) for batch in batches])
 
 
-def scores(network: nn.Module, examples: Examples, task: Task) -> tuple[Score, ...]:
+def scores(network: nn.Module, examples: Dataset, task: Task) -> tuple[Score, ...]:
     """Return the network's scores on labelled images, the gated one first."""
     return task.answers.score(answers(network, examples, task), None, examples.truth, CONFIDENCE)
 

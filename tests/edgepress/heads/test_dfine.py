@@ -167,7 +167,8 @@ def test_loss_falls_when_four_pictures_are_learnt() -> None:
     optimizer = torch.optim.Adam(made.parameters(), 0.003)
     far = []
     for _ in range(12):
-        loss = TASK.learner.loss(named(made(inputs), NAMES), data.targets(rows))
+        ((_, truth),) = data.batches([rows])
+        loss = TASK.learner.loss(named(made(inputs), NAMES), truth)
         optimizer.zero_grad()
         loss["loss"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -181,7 +182,8 @@ def test_loss_is_not_finite_when_the_outputs_are_not() -> None:
     made = scenes.network(TASK, HEAD).train()
     data = scenes.examples()[0]
     given = named(made(torch.full((2, 1, 32, 32), torch.nan)), NAMES)
-    found = TASK.learner.loss(given, data.targets(np.arange(2)))
+    ((_, truth),) = data.batches([np.arange(2)])
+    found = TASK.learner.loss(given, truth)
     assert not any(bool(torch.isfinite(each)) for each in found.values())
 
 

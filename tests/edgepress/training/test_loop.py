@@ -200,7 +200,8 @@ def test_normalise_matches_the_preprocessing_of_the_data_room(digits: Digits) ->
     from edgepress.data.preprocess import normalise
 
     train = digits[0]
-    ours = Normalise(train.spec, torch.device("cpu"))(train.images(slice(0, 20))).numpy()
+    ((images, _),) = train.batches([np.arange(20)])
+    ours = Normalise(train.spec, torch.device("cpu"))(images).numpy()
     np.testing.assert_allclose(ours, normalise(train.pixels[:20], train.spec), atol=2e-6)
 
 

@@ -1,0 +1,127 @@
+"""Images decoded once for all stages, in memory maps, where the disk has room for them.
+
+`EDGEPRESS_CACHE` says which. It changes no result, so it does not stand in params.yaml.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+
+from edgepress.data.images import ImageSet
+from edgepress.data.memory_map import mapped
+from edgepress.errors import UserError, nearest
+from edgepress.progress import Progress
+from edgepress.records.inputs import InputSpec
+from edgepress.records.tensors import Arrays
+from edgepress.tasks.task import Task
+from stages.places import DECODED
+from stages.stage import Stage
+
+CACHE = "EDGEPRESS_CACHE"
+MODES = ["auto", "memory_map", "none"]
+SHARE = 0.5
+"""Of the disk's free space that `auto` takes at most for the images of one split."""
+PIXELS = "pixels"
+"""Name of the images among the arrays of a map."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The images of one split, and what their labels mean."""
+
+    split: str
+    images: ImageSet
+    task: Task
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels uint8 [N, H, W, C] and truths [N, ...] of a split; None where nothing is kept."""
+
+    key: str
+    """A hash of what they are made from."""
+    arrays: Arrays | None
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The images; only where they are kept."""
+        assert self.arrays is not None
+        return self.arrays[PIXELS]
+
+    @property
+    def truth(self) -> Arrays:
+        """The truths; only where they are kept."""
+        assert self.arrays is not None
+        return {name: each for name, each in self.arrays.items() if name != PIXELS}
+
+
+def decoded(stage: Stage, wanted: Wanted, spec: InputSpec, progress: Progress) -> Decoded:
+    """Return a split's images as `spec` prepares them, decoded now unless a stage did before.
+
+    `memory_map` decodes everything onto the disk of .edgepress, `none` nothing, and `auto` what
+    leaves half of that disk's free space.
+    """
+    mode, key = _mode(), _key(stage, wanted, spec)
+    folder = DECODED / f"{wanted.split}-{spec.height}x{spec.width}x{spec.channels}-{key[:16]}"
+    if mode == "none" or (mode == "auto" and not folder.is_dir() and not _fits(wanted, spec)):
+        return Decoded(key, None)
+    rows = partial(_rows, wanted, spec, progress)
+    return Decoded(key, mapped(folder, len(wanted.images), rows))
+
+
+def shared(stage: Stage, wanted: Wanted, spec: InputSpec, progress: Progress) -> ImageSet:
+    """Return a split's images, whose pixels for `spec` are read from the map if there is one."""
+    found = decoded(stage, wanted, spec, progress)
+    return wanted.images if found.arrays is None else wanted.images.mapped(found.pixels, spec)
+
+
+def size(wanted: Wanted, spec: InputSpec) -> int:
+    """Return the bytes that all pixels and truths take, by those of the first item."""
+    truth = next(wanted.images.truths(wanted.task.labels, spec))
+    one = spec.height * spec.width * spec.channels + sum(each.nbytes for each in truth.values())
+    return one * len(wanted.images)
+
+
+def _mode() -> str:
+    mode = os.environ.get(CACHE) or "auto"
+    if mode not in MODES:
+        raise UserError(f"{CACHE}: {mode!r} is not one of {', '.join(MODES)}{nearest(mode, MODES)}")
+    return mode
+
+
+def _key(stage: Stage, wanted: Wanted, spec: InputSpec) -> str:
+    """Return a hash of all that pixels and truths depend on: files, labels, input, task, code."""
+    tree = stage.execution().tree
+    task = wanted.task.entry
+    code = tree.closure(["edgepress.data.images", f"edgepress.tasks.{task['method']}.labels"])
+    parts = [task, spec.model_dump(mode="json"), wanted.images.classes, PIL.__version__]
+    whole = hashlib.sha256(json.dumps([*parts, tree.digest(code)], sort_keys=True).encode())
+    whole.update(wanted.images.digest().encode())
+    for label in wanted.images.labels:
+        whole.update(json.dumps(label, sort_keys=True, default=str).encode())
+    return whole.hexdigest()
+
+
+def _fits(wanted: Wanted, spec: InputSpec) -> bool:
+    DECODED.mkdir(parents=True, exist_ok=True)
+    return size(wanted, spec) <= SHARE * shutil.disk_usage(DECODED).free
+
+
+def _rows(wanted: Wanted, spec: InputSpec, progress: Progress, start: int) -> Iterator[Arrays]:
+    count = len(wanted.images)
+    what = f"decoding {wanted.split} images, {size(wanted, spec) / 1e6:,.0f} MB, to {DECODED}"
+    rest = wanted.images.take(range(start, count)) if start else wanted.images
+    labels = rest.truths(wanted.task.labels, spec)
+    for done, (image, truth) in enumerate(zip(rest.decoded(spec), labels, strict=True), start):
+        progress(what, done, count)
+        yield {PIXELS: image, **{name: values[0] for name, values in truth.items()}}

@@ -1,0 +1,235 @@
+"""Images for training: the same from memory maps and streamed, whatever the number of threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from edgepress.data.images import ImageSet
+from edgepress.data.ingestion import Labelling, Rules, build_manifest
+from edgepress.data.memory_map import mapped
+from edgepress.data.splits import Fractions
+from edgepress.errors import UserError
+from edgepress.methods import resolve
+from edgepress.progress import silent
+from edgepress.records.inputs import InputSpec
+from edgepress.tasks.task import Task
+from edgepress.training.examples import Dataset, Examples
+from edgepress.training.loop import Job
+from edgepress.training.streamed import Streamed
+from stages import decoded, loading
+from stages.decoded import CACHE, Wanted
+from stages.places import DECODED, MANIFEST
+from stages.stage import Stage
+from tests.classified import network
+
+INPUT = {"height": 12, "width": 12, "channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3}
+MASKS = {
+    "method": "masks",
+    "path": "images",
+    "masks": "masks",
+    "classes": ["background", "thing"],
+    "above_zero": True,
+}
+TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "classification": (
+        {"method": "classification"},
+        {"method": "folder", "path": "images"},
+    ),
+    "segmentation": (
+        {"method": "segmentation", "ignore_index": None, "argmax": False},
+        MASKS,
+    ),
+}
+COUNT = 40
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty pictures of two classes, each with a mask."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for row in range(COUNT):
+        for kind, pixels in (
+            ("images", rng.integers(0, 256, (9 + row % 3, 14, 3), np.uint8)),
+            ("masks", rng.integers(0, 2, (9 + row % 3, 14), np.uint8) * 255),
+        ):
+            path = Path(kind) / "ab"[row % 2] / f"{row:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+
+
+def wanted(name: str, source: dict[str, Any] | None = None) -> Wanted:
+    """Ingest the pictures for a task."""
+    entry, given = TASKS[name]
+    Path("params.yaml").write_text(yaml.safe_dump({"seed": 0, "task": entry, "input": INPUT}))
+    MANIFEST.mkdir(parents=True)
+    listing = resolve("data.sources", source or given, "test", "source")(MANIFEST)
+    task = Task.open(entry, listing.classes, "test")
+    rules = Rules(split=Fractions(val=0.1, test=0.1), limit=None)
+    build_manifest(listing, MANIFEST, rules, Labelling(task.entry, task.labels))
+    return Wanted("train", ImageSet.open(MANIFEST), task)
+
+
+def opened(asked: Wanted, mode: str, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    monkeypatch.setenv(CACHE, mode)
+    return loading.examples(Stage("train"), asked, silent)
+
+
+def drawn(data: Dataset) -> Iterator[torch.Tensor]:
+    """Yield images and truths of a few batches in no order, some rows twice."""
+    rows = np.random.default_rng(1).integers(0, COUNT, (7, 9))
+    for images, truth in data.batches(rows):
+        yield images
+        yield from (truth[name] for name in sorted(truth))
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_batches_are_the_same_streamed_and_mapped_whatever_the_threads(
+    name: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda who: set(range(threads)))  # noqa: ARG005
+    asked = wanted(name)
+    map_, stream = (opened(asked, mode, monkeypatch) for mode in ("memory_map", "none"))
+    assert isinstance(map_, Examples)
+    assert isinstance(map_.pixels, np.memmap)
+    assert isinstance(stream, Streamed)
+    assert map_.digest() == stream.digest()
+    for one, other in zip(drawn(map_), drawn(stream), strict=True):
+        assert torch.equal(one, other)
+    for held, values in asked.images.truth(asked.task.labels, map_.spec).items():
+        np.testing.assert_array_equal(map_.truth[held], values)
+        np.testing.assert_array_equal(stream.truth[held], values)
+
+
+def test_weights_are_the_same_streamed_and_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = wanted("classification")
+    learnt = []
+    recipe = resolve(
+        "training",
+        {
+            "method": "supervised", "epochs": 2, "batch": 12, "learning_rate": 0.1,
+            "weight_decay": 0.0, "label_smoothing": 0.0, "augment": "shift", "precision": "fp32",
+        },
+        "test",
+        "recipe",
+    )  # fmt: skip
+    for mode in ("memory_map", "none"):
+        torch.manual_seed(0)
+        data = opened(asked, mode, monkeypatch)
+        made = network(data.spec, 2, {"method": "resnet_cifar", "depth": 8, "width": 4})
+        history = recipe(Job(made, data, data, 0, asked.task))
+        learnt.append((json.dumps(history), made.state_dict()))
+    (told, weights), (again, others) = learnt
+    assert told == again
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_nothing_is_decoded_again_by_the_next_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = wanted("segmentation")
+    first = opened(asked, "auto", monkeypatch)
+    assert isinstance(first, Examples)
+    monkeypatch.setattr(ImageSet, "decoded", None)
+    again = loading.examples(Stage("distill"), asked, silent)
+    assert again.digest() == first.digest()
+    assert (again.truth["mask"] == first.truth["mask"]).all()
+
+
+def test_pictures_are_read_from_the_map_when_a_stage_asks_for_them_as_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = wanted("segmentation")
+    spec = InputSpec.model_validate(INPUT)
+    plain = list(asked.images.batches(spec, 7))
+    monkeypatch.setenv(CACHE, "memory_map")
+    found = decoded.shared(Stage("validate", "x86_64-openvino-int8"), asked, spec, silent)
+    shutil.rmtree("images")
+    for ours, theirs in zip(found.batches(spec, 7), plain, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    smaller = spec.model_copy(update={"height": 6})
+    with pytest.raises(UserError, match="changed since ingest"):
+        next(found.batches(smaller, 7))
+    assert found.ids == asked.images.ids
+
+
+def test_key_is_another_when_a_label_or_the_input_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = wanted("classification")
+    keys = {opened(asked, "none", monkeypatch).digest()}
+    asked.images.labels[3] = 1 - asked.images.labels[3]
+    keys.add(opened(asked, "none", monkeypatch).digest())
+    params = {"seed": 0, "task": asked.task.entry, "input": {**INPUT, "fit": "letterbox"}}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    keys.add(opened(asked, "none", monkeypatch).digest())
+    assert len(keys) == 3
+
+
+def test_images_are_streamed_when_they_would_fill_the_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = wanted("classification")
+    size = COUNT * (12 * 12 * 3 + 8)
+    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: Free(2 * size - 1))  # noqa: ARG005
+    assert isinstance(opened(asked, "auto", monkeypatch), Streamed)
+    assert list(DECODED.iterdir()) == []
+    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: Free(2 * size))  # noqa: ARG005
+    assert isinstance(opened(asked, "auto", monkeypatch), Examples)
+
+
+class Free:
+    """What shutil.disk_usage says."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+
+
+def test_mode_and_rows_of_parquet_are_refused_in_one_line_when_they_cannot_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = wanted("classification", {"method": "digits"})
+    with pytest.raises(UserError, match=r"EDGEPRESS_CACHE: 'memorymap' is not one of .*memory_map"):
+        opened(asked, "memorymap", monkeypatch)
+    with pytest.raises(UserError, match="the train images are rows of Parquet"):
+        opened(asked, "none", monkeypatch)
+
+
+def test_picture_that_is_gone_is_named_when_its_batch_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = wanted("classification")
+    data = opened(asked, "none", monkeypatch)
+    Path("images", asked.images.ids[5]).unlink()
+    with pytest.raises(UserError, match=f"image {asked.images.ids[5]}: changed since ingest"):
+        list(data.batches([np.arange(3), np.arange(3, 9)]))
+
+
+def test_map_is_finished_when_its_making_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = wanted("segmentation")
+    whole = asked.images.pixels(opened(asked, "none", monkeypatch).spec)
+
+    def killed(*given: Any) -> Any:
+        def rows(start: int) -> Iterator[Any]:
+            for done, row in enumerate(given[2](start)):
+                if done == 21:
+                    raise KeyboardInterrupt
+                yield row
+
+        return mapped(given[0], given[1], rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(decoded, "mapped", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened(asked, "memory_map", monkeypatch)
+    data = opened(asked, "memory_map", monkeypatch)
+    assert isinstance(data, Examples)
+    np.testing.assert_array_equal(data.pixels, whole)
