@@ -58,7 +58,7 @@ def new_job(shards: Path, out: Path) -> EmbedJob:
     """Return a job on an empty output."""
     method = resolve("encoders", ENCODER_METHOD, "benchmark", "encoder")
     torch.manual_seed(0)
-    network = method.module.network(method.params, SPEC.channels)
+    network = method.module.network(method.params, SPEC)
     NetworkEncoder(network, SPEC, 256).save(out / ENCODER, ENCODER_METHOD)
     return EmbedJob(find([shards], "image"), out, "float16", "image")
 

@@ -1,0 +1,236 @@
+"""Loading: JPEG files to batches, streamed and mapped, against torch's DataLoader; memory by rows.
+
+400-pixel photographs are made of noise on a coarse grid, with the bytes of real ones (about 40 kB);
+batches of 64 at 224 pixels in random order. DataLoader has as many worker processes as there are
+cores, decodes by Pillow and resizes by Pillow's own filter, as ours: its batches are compared with
+ours before anything is timed. Every round times each way once; ratios are medians over rounds.
+`--memory` opens manifests of many rows (which lead to the same files) and takes the first batches
+in fresh processes: peak memory and seconds to the first batch.
+Run: python benchmarks/loading.py [--images 1024 --rounds 5] [--memory 10000 100000 1000000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from edgepress.data.images import ImageSet
+from edgepress.data.ingestion import Labelling, Rules, build_manifest
+from edgepress.data.memory_map import mapped
+from edgepress.data.splits import Fractions
+from edgepress.data.table import read_table, writing
+from edgepress.methods import resolve
+from edgepress.records.inputs import InputSpec
+from edgepress.records.manifest import Manifest
+from edgepress.records.record import sha256_file
+from edgepress.tasks.task import Task
+from edgepress.training.examples import Examples
+from edgepress.training.streamed import Streamed
+
+SIDE, BATCH, CLASSES = 400, 64, 4
+SPEC = InputSpec(height=224, width=224, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
+ENTRY: dict[str, Any] = {"method": "classification"}
+
+
+def make(folder: Path, images: int) -> None:
+    """Write pictures into a folder for each class."""
+    rng = np.random.default_rng(0)
+    for row in range(images):
+        path = folder / str(row % CLASSES) / f"{row:06}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        fine = rng.integers(-12, 13, (SIDE, SIDE, 3))
+        picture = np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE)), np.int64) + fine
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+
+
+def ingested(pictures: Path, out: Path) -> ImageSet:
+    """Write the manifest and open all images."""
+    listing = resolve("data.sources", {"method": "folder", "path": str(pictures)}, "b", "s")(out)
+    task = Task.open(ENTRY, listing.classes, "benchmark")
+    rules = Rules(split=Fractions(val=0.1, test=0.1), limit=None)
+    build_manifest(listing, out, rules, Labelling(task.entry, task.labels))
+    return ImageSet.open(out)
+
+
+def streamed(images: ImageSet) -> Streamed:
+    """Return the images read anew in every epoch."""
+    return Streamed(images, Task.open(ENTRY, images.classes, "b").labels, SPEC, "")
+
+
+class Files(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+    """What a person would give to DataLoader."""
+
+    def __init__(self, paths: list[str], labels: list[int]) -> None:
+        """Keep paths and labels."""
+        self.paths, self.labels = paths, labels
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        """Decode and resize one image, uint8 [H, W, C]."""
+        size = (SPEC.width, SPEC.height)
+        image = Image.open(self.paths[row]).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(image)), self.labels[row]
+
+
+def order(images: int, seed: int) -> np.ndarray:
+    """Return an epoch's batches of rows."""
+    whole = np.random.default_rng(seed).permutation(images)
+    return whole[: images // BATCH * BATCH].reshape(-1, BATCH)
+
+
+def loader(files: Files, rows: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield DataLoader's batches in this order, from as many workers as there are cores."""
+    made = torch.utils.data.DataLoader(
+        files,
+        batch_sampler=rows.tolist(),
+        num_workers=len(os.sched_getaffinity(0)),
+        prefetch_factor=4,
+    )
+    return iter(made)
+
+
+def speed(given: argparse.Namespace, scratch: Path) -> None:
+    """Print images a second of each way."""
+    make(scratch / "pictures", given.images)
+    images = ingested(scratch / "pictures", scratch / "manifest")
+    files = Files([str(scratch / "pictures" / name) for name in images.ids], images.labels)
+    stream = streamed(images)
+
+    def rows_from(start: int) -> Iterator[dict[str, Any]]:
+        for image, label in zip(images.decoded(SPEC), images.labels, strict=True):
+            yield {"pixels": image, "label": np.int64(label)}
+
+    began = time.perf_counter()
+    found = mapped(scratch / "decoded" / "train-a", len(images), rows_from)
+    made = time.perf_counter() - began
+    examples = Examples(found["pixels"], {"label": found["label"]}, SPEC)
+    some = order(len(images), 99)[:2]
+    for (ours, truth), (theirs, labels) in zip(
+        stream.batches(some), loader(files, some), strict=True
+    ):
+        assert torch.equal(ours, theirs.permute(0, 3, 1, 2))
+        assert torch.equal(truth["label"], labels)
+    ways: dict[str, Callable[[np.ndarray], Iterator[Any]]] = {
+        "DataLoader": lambda rows: loader(files, rows),
+        "streamed": stream.batches,
+        "memory map": examples.batches,
+    }
+    found_s: dict[str, list[float]] = {name: [] for name in ways}
+    for round_ in range(given.rounds):
+        for name, way in ways.items():
+            rows = order(len(images), round_)
+            began = time.perf_counter()
+            for _ in way(rows):
+                pass
+            found_s[name].append(rows.size / (time.perf_counter() - began))
+    size = sum(Path(path).stat().st_size for path in files.paths) / len(files)
+    print(f"{len(images)} files of {size / 1000:.0f} kB; map made at {len(images) / made:.0f}/s")
+    for name, values in found_s.items():
+        ratios = [ours / theirs for ours, theirs in zip(values, found_s["DataLoader"], strict=True)]
+        print(
+            f"{name:<11} {statistics.median(values):8.0f} images/s "
+            f"({min(values):.0f} to {max(values):.0f}), {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f}) of DataLoader's"
+        )
+
+
+def repeated(manifest: Path, out: Path, rows: int) -> None:
+    """Write a manifest of so many rows that lead to the images of another."""
+    out.mkdir(parents=True)
+    table = read_table(manifest)
+    table = table.filter(pa.array([each == "ok" for each in table["status"].to_pylist()]))
+    written = 0
+    with writing(out, table.schema.field("label").type) as writer:
+        while written < rows:
+            some = table.slice(0, min(len(table), rows - written))
+            names = [f"{written + row:09}" for row in range(len(some))]
+            some = some.set_column(0, "id", pa.array(names))
+            some = some.set_column(6, "split", pa.array(["train"] * len(some)))
+            writer.add_table(some)
+            written += len(some)
+    record = Manifest.read(manifest)
+    counts = {"train": rows, "val": 0, "test": 0}
+    record.model_copy(
+        update={
+            "items": counts,
+            "counts": {
+                split: dict.fromkeys(record.classes, n // CLASSES) for split, n in counts.items()
+            },
+            "table_sha256": sha256_file(out / "manifest.parquet"),
+        }
+    ).write(out)
+
+
+def memory(given: argparse.Namespace, scratch: Path) -> None:
+    """Print peak memory and seconds to the first batch of manifests of more and more rows."""
+    make(scratch / "pictures", 256)
+    ingested(scratch / "pictures", scratch / "manifest")
+    for rows in given.memory:
+        out = scratch / f"rows_{rows}"
+        repeated(scratch / "manifest", out, rows)
+        done = subprocess.run(
+            [sys.executable, __file__, "--first", str(out)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told = json.loads(done.stdout)
+        print(
+            f"{rows:>9} rows: {told['peak_mb']:.0f} MB, first batch after {told['first_s']:.1f} s"
+        )
+
+
+def first(folder: Path) -> None:
+    """Open a manifest and take twenty batches; say what it took."""
+    began = time.perf_counter()
+    images = ImageSet.open(folder, "train")
+    rows = order(len(images), 0)[:20]
+    batches = streamed(images).batches(rows)
+    next(batches)
+    took = time.perf_counter() - began
+    for _ in batches:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps({"peak_mb": peak, "first_s": took}))
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", type=int, nargs="+", default=[])
+    parser.add_argument("--first", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.first:
+        first(given.first)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        if given.memory:
+            memory(given, Path(scratch))
+        else:
+            speed(given, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()
