@@ -37,11 +37,16 @@ PIXELS = "pixels"
 
 @dataclass(frozen=True)
 class Wanted:
-    """The images of one split, and what their labels mean."""
+    """The images of one split, and what their labels mean, if anybody asks."""
 
     split: str
     images: ImageSet
-    task: Task
+    task: Task | None = None
+
+    def truths(self, spec: InputSpec, start: int = 0) -> Iterator[Arrays]:
+        """Yield the labels from an image on, arrays [1, ...]; nothing in them without a task."""
+        rest = self.images.take(range(start, len(self.images))) if start else self.images
+        return rest.truths(self.task.labels, spec) if self.task else ({} for _ in rest.ids)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def shared(stage: Stage, wanted: Wanted, spec: InputSpec, progress: Progress) ->
 
 def size(wanted: Wanted, spec: InputSpec) -> int:
     """Return the bytes that all pixels and truths take, by those of the first item."""
-    truth = next(wanted.images.truths(wanted.task.labels, spec))
+    truth = next(wanted.truths(spec))
     one = spec.height * spec.width * spec.channels + sum(each.nbytes for each in truth.values())
     return one * len(wanted.images)
 
@@ -102,12 +107,13 @@ def _mode() -> str:
 def _key(stage: Stage, wanted: Wanted, spec: InputSpec) -> str:
     """Return a hash of all that pixels and truths depend on: files, labels, input, task, code."""
     tree = stage.execution().tree
-    task = wanted.task.entry
-    code = tree.closure(["edgepress.data.images", f"edgepress.tasks.{task['method']}.labels"])
+    task = wanted.task and wanted.task.entry
+    rules = [f"edgepress.tasks.{task['method']}.labels"] if task else []
+    code = tree.closure(["edgepress.data.images", *rules])
     parts = [task, spec.model_dump(mode="json"), wanted.images.classes, PIL.__version__]
     whole = hashlib.sha256(json.dumps([*parts, tree.digest(code)], sort_keys=True).encode())
     whole.update(wanted.images.digest().encode())
-    for label in wanted.images.labels:
+    for label in wanted.images.labels if task else ():
         whole.update(json.dumps(label, sort_keys=True, default=str).encode())
     return whole.hexdigest()
 
@@ -121,7 +127,7 @@ def _rows(wanted: Wanted, spec: InputSpec, progress: Progress, start: int) -> It
     count = len(wanted.images)
     what = f"decoding {wanted.split} images, {size(wanted, spec) / 1e6:,.0f} MB, to {DECODED}"
     rest = wanted.images.take(range(start, count)) if start else wanted.images
-    labels = rest.truths(wanted.task.labels, spec)
-    for done, (image, truth) in enumerate(zip(rest.decoded(spec), labels, strict=True), start):
+    both = zip(rest.decoded(spec), wanted.truths(spec, start), strict=True)
+    for done, (image, truth) in enumerate(both, start):
         progress(what, done, count)
         yield {PIXELS: image, **{name: values[0] for name, values in truth.items()}}

@@ -12,6 +12,7 @@ from edgepress.progress import counted
 from edgepress.records.embeddings import Embeddings
 from edgepress.records.inputs import InputSpec
 from stages import models
+from stages.decoded import Wanted, shared
 from stages.places import EMBEDDINGS, MANIFEST
 from stages.progress import lines
 from stages.stage import Stage, main
@@ -31,13 +32,19 @@ def work(stage: Stage) -> None:
     shaped = hashlib.sha256(settings.encode())
     with stage.output(EMBEDDINGS) as folder, lines(stage.title) as progress:
         progress("making the encoder", 0, 0)
-        encoder: Encoder = method(Request(images, spec, stage.seed, checkpoint))
+        seen = [images]
+
+        def mapped(asked: InputSpec) -> ImageSet:
+            seen[:] = [shared(stage, Wanted("embedded", images), asked, progress)]
+            return seen[0]
+
+        encoder: Encoder = method(Request(images, spec, stage.seed, checkpoint, mapped))
         if isinstance(encoder, NetworkEncoder):
             saved = encoder.save(folder, stage.raw("embed"))
             shaped.update(saved.weights_sha256.encode())
         embeddings = Embeddings.create(
             folder,
-            counted(encoder.embed(images), "embedding images", len(images), progress),
+            counted(encoder.embed(seen[0]), "embedding images", len(images), progress),
             images.ids,
             encoder=method.name,
             encoder_sha256=shaped.hexdigest(),

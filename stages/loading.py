@@ -26,4 +26,5 @@ def examples(stage: Stage, wanted: Wanted, progress: Progress) -> Dataset:
             "there and set memory_map, or keep the images as files or in tar shards"
         )
     progress(f"{wanted.split} images are read anew in every epoch", 0, 0)
+    assert wanted.task is not None
     return Streamed(wanted.images, wanted.task.labels, spec, found.key)

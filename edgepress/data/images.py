@@ -133,7 +133,9 @@ class ImageSet:
         return isinstance(self.labels[0], dict)
 
     def pixels(self, spec: InputSpec) -> npt.NDArray[np.uint8]:
-        """Decode and resize all images to uint8 [N, H, W, C]."""
+        """Return all images as uint8 [N, H, W, C], decoded now unless they are mapped."""
+        if self._mapped is not None and self._mapped[1] == spec:
+            return self._mapped[0]
         out = np.empty((len(self), spec.height, spec.width, spec.channels), np.uint8)
         for index, image in enumerate(self.decoded(spec)):
             out[index] = image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,12 @@ class Request:
     spec: InputSpec
     seed: int
     checkpoint: Checkpoint | None = None
+    mapped: Callable[[InputSpec], ImageSet] | None = None
+    """Gives the images with their pixels for a spec in a memory map; None has no place for one."""
+
+    def pixels(self, spec: InputSpec) -> npt.NDArray[np.uint8]:
+        """Return all images, uint8 [N, H, W, C], for an encoder that looks at them many times."""
+        return (self.mapped(spec) if self.mapped else self.images).pixels(spec)
 
 
 class Encoder(Protocol):

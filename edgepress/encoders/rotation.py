@@ -4,8 +4,8 @@ Paper: Gidaris, Singh and Komodakis 2018, https://arxiv.org/abs/1803.07728. Ever
 four times per step, rotated by 0, 90, 180 and 270 degrees (exact: transpose and flip), and the
 network names the rotation. Embeddings are the pooled features after the second of three stages,
 which transfer better than the last, less their mean. An input that is not square is looked at as
-one of its shorter side. Images above `MOST_SIDE` are averaged down by a whole factor first, since
-its convolutions are of the input's size: 256 pixels cost 16 times 64.
+one of its shorter side, and one above `MOST_SIDE` as that divided by a whole number, since its
+convolutions are of the input's size: 256 pixels cost 16 times 64.
 """
 
 from __future__ import annotations
@@ -43,10 +43,9 @@ class Params(Recipe):
 class RotNet(nn.Module):
     """Three convolutional stages and a four-way classifier; `features` stops after the second."""
 
-    def __init__(self, width: int, channels: int, side: int) -> None:
+    def __init__(self, width: int, channels: int) -> None:
         """Build for square images of `channels` channels."""
         super().__init__()
-        self.shrink = nn.AvgPool2d(-(-side // MOST_SIDE), ceil_mode=True)
         self.stage1 = _stage(channels, width, stride=1)
         self.stage2 = _stage(width, 2 * width, stride=2)
         self.stage3 = _stage(2 * width, 4 * width, stride=2)
@@ -55,12 +54,12 @@ class RotNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images [N, C, H, W] to rotation logits [N, 4]."""
-        x = self.stage3(self.stage2(self.stage1(self.shrink(x))))
+        x = self.stage3(self.stage2(self.stage1(x)))
         return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
 
     def features(self, x: Tensor) -> Tensor:
         """Map images [N, C, H, W] to embeddings [N, 8 * width]."""
-        maps = self.stage2(self.stage1(self.shrink(x)))
+        maps = self.stage2(self.stage1(x))
         return self.grid(maps).flatten(1)  # type: ignore[no-any-return]
 
 
@@ -79,10 +78,10 @@ class Features(nn.Module):
 
 def fit(request: Request, *, params: Params) -> NetworkEncoder:
     """Train the encoder on the request's images."""
-    spec = _square(request.spec)
+    spec = _looked_at(request.spec)
     torch.manual_seed(request.seed)
     features = network(params, spec)
-    pixels = request.images.pixels(spec)
+    pixels = request.pixels(spec)
     examples = Examples(pixels, {}, spec)
     job = Job(features.network, examples, None, request.seed, None, request.checkpoint)
     loop.fit(job, params, _name_rotation)
@@ -95,18 +94,18 @@ def fit(request: Request, *, params: Params) -> NetworkEncoder:
 
 def network(params: Params, spec: InputSpec) -> Features:
     """Return the encoder's network with fresh weights."""
-    return Features(RotNet(params.width, spec.channels, min(spec.height, spec.width)))
+    return Features(RotNet(params.width, spec.channels))
 
 
-def _square(spec: InputSpec) -> InputSpec:
-    """Return an input as high as wide, which a quarter turn leaves one.
+def _looked_at(spec: InputSpec) -> InputSpec:
+    """Return a small input as high as wide, which a quarter turn leaves one.
 
-    Pictures are stretched for it: bars beside them would tell which way up they are.
+    Pictures that are not square are stretched: bars beside them would tell which way up they are.
     """
-    if spec.height == spec.width:
-        return spec
     side = min(spec.height, spec.width)
-    return spec.model_copy(update={"height": side, "width": side, "fit": "stretch"})
+    small = side // -(-side // MOST_SIDE)
+    fit = spec.fit if spec.height == spec.width else "stretch"
+    return spec.model_copy(update={"height": small, "width": small, "fit": fit})
 
 
 def _name_rotation(trained: nn.Module, batch: Batch) -> dict[str, Tensor]:
