@@ -111,11 +111,9 @@ def _key(stage: Stage, wanted: Wanted, spec: InputSpec) -> str:
     rules = [f"edgepress.tasks.{task['method']}.labels"] if task else []
     code = tree.closure(["edgepress.data.images", *rules])
     parts = [task, spec.model_dump(mode="json"), wanted.images.classes, PIL.__version__]
-    whole = hashlib.sha256(json.dumps([*parts, tree.digest(code)], sort_keys=True).encode())
-    whole.update(wanted.images.digest().encode())
-    for label in wanted.images.labels if task else ():
-        whole.update(json.dumps(label, sort_keys=True, default=str).encode())
-    return whole.hexdigest()
+    shown = wanted.images.digest(labels=task is not None)
+    text = json.dumps([*parts, tree.digest(code), shown], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fits(wanted: Wanted, spec: InputSpec) -> bool:

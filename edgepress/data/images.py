@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from edgepress.data.column import Column
 from edgepress.data.labels import LabelRules
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
@@ -39,30 +42,59 @@ class ImageSet:
     items that come together.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, rows: list[tuple[Any, ...]]) -> None:
-        """Wrap rows of the manifest in `folder`; use `open` instead."""
-        self.ids: list[str] = [row[0] for row in rows]
-        self.labels: list[Any] = [row[1] for row in rows]
-        self.strata = _strata([row[2] for row in rows], manifest)
-        """int64 [N]: of the classes an image counts for the rarest; -1 where it counts for none."""
-        self.sha256: list[str] = [row[3] for row in rows]
+    def __init__(self, folder: Path, table: Any, rows: npt.NDArray[np.int64]) -> None:
+        """Wrap rows of the table (pyarrow) of the manifest in `folder`; use `open` instead."""
+        manifest = Manifest.read(folder)
         self.classes: tuple[str, ...] = manifest.classes
-        self._places: list[tuple[Any, ...]] = [row[4:8] for row in rows]
-        self.crops = [None if row[8] is None else Window(*row[8]) for row in rows]
-        """The part of the upright file that each is; None is all of it."""
-        self.sizes: list[tuple[int, int]] = [(row[9], row[10]) for row in rows]
-        """Width and height of each, upright, in pixels."""
-        self.groups = _groups([row[11] for row in rows]) if manifest.groups else None
-        """Numbers of the groups that a split never parts; None where there are none."""
         self.container: Container = manifest.container
         """What holds the encoded images."""
         self._manifest = manifest
-        self._folder, self._rows = folder, rows
+        self._folder, self._table, self._rows = folder, table, rows
         self._root = folder if manifest.inside else Path()
         self._storage = self._new_storage()
         self._files = Storage("file", self._root)
         self._mapped: tuple[npt.NDArray[np.uint8], InputSpec] | None = None
         self._threads = threading.local()
+        self._id: Column[str] = self._column("id")
+        self._sha256: Column[str] = self._column("sha256")
+        self._label: Column[Any] = self._column("label")
+        self._crop = Column(table["crop"], rows, lambda crop: crop and Window(*crop))
+        self._place = [self._column(name) for name in ("path", "row", "offset", "length")]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Names, stable and readable."""
+        return list(self._id)
+
+    @cached_property
+    def labels(self) -> list[Any]:
+        """Values of the task's schema."""
+        return list(self._label)
+
+    @cached_property
+    def sha256(self) -> list[str]:
+        """Of the encoded bytes."""
+        return list(self._sha256)
+
+    @cached_property
+    def crops(self) -> list[Window | None]:
+        """The part of the upright file that each is; None is all of it."""
+        return list(self._crop)
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each, upright, in pixels."""
+        return list(zip(self._column("width"), self._column("height"), strict=True))
+
+    @cached_property
+    def strata(self) -> npt.NDArray[np.int64]:
+        """int64 [N]: of the classes an image counts for the rarest; -1 where it counts for none."""
+        return _strata(self._column("classes"), self._manifest)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Numbers of the groups that a split never parts; None where there are none."""
+        return _groups(self._column("group")) if self._manifest.groups else None
 
     @classmethod
     def open(
@@ -74,37 +106,44 @@ class ImageSet:
         """
         if split is not None and split not in SPLITS:
             raise UserError(f"{folder}: split {split!r} is not one of {', '.join(SPLITS)}")
-        wanted = None if ids is None else set(ids)
-        rows = [row for row in _usable(folder, split) if wanted is None or row[0] in wanted]
-        if wanted is not None and (unknown := wanted.difference(row[0] for row in rows)):
-            raise UserError(f"{folder}: id {min(unknown)!r} is no usable image {_of(split)}")
-        if not rows:
+        table, rows = _usable(folder, split)
+        if ids is not None:
+            wanted = set(ids)
+            named: Column[str] = Column(table["id"], rows)
+            rows = rows[np.fromiter((name in wanted for name in named), bool, len(rows))]
+            if len(rows) < len(wanted):
+                unknown = wanted.difference(Column(table["id"], rows))
+                raise UserError(f"{folder}: id {min(unknown)!r} is no usable image {_of(split)}")
+        if not len(rows):
             raise UserError(f"{folder}: there is no usable image {_of(split)}")
-        return cls(folder, Manifest.read(folder), rows)
+        return cls(folder, table, rows)
 
     def take(self, rows: Iterable[int]) -> Self:
         """Return some of the images, by their places here."""
-        return type(self)(self._folder, self._manifest, [self._rows[row] for row in rows])
+        return type(self)(self._folder, self._table, self._rows[np.fromiter(rows, np.int64)])
 
     def mapped(self, pixels: npt.NDArray[np.uint8], spec: InputSpec) -> Self:
         """Return the same images; those asked for as `spec` are read from `pixels` [N, H, W, C]."""
-        same = type(self)(self._folder, self._manifest, self._rows)
+        same = type(self)(self._folder, self._table, self._rows)
         same._mapped = pixels, spec
         return same
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.ids)
+        return len(self._rows)
 
     def encoded(self, index: int) -> bytes:
         """Return the bytes of an image's whole file; fastest in order, for one thread at a time."""
         return self._checked(index, self._read(self._storage, index))
 
-    def digest(self) -> str:
-        """Return a sha256 over what all images show: their files and the parts that they are."""
-        shown = zip(self.sha256, self.crops, strict=True)
-        text = "\n".join(f"{sha256} {crop and crop.edges}" for sha256, crop in shown)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def digest(self, *, labels: bool = False) -> str:
+        """Return a sha256 over the files and parts that all images are, over labels if asked."""
+        whole = hashlib.sha256()
+        for sha256, crop in zip(self._sha256, self._crop, strict=True):
+            whole.update(f"{sha256} {crop and crop.edges}\n".encode())
+        for label in self._label if labels else ():
+            whole.update(json.dumps(label, sort_keys=True, default=str).encode())
+        return whole.hexdigest()
 
     def truth(self, rules: LabelRules, spec: InputSpec) -> Arrays:
         """Return the labels of all images as arrays, moved as `spec` moves the pictures."""
@@ -117,7 +156,7 @@ class ImageSet:
         def read(label: Any) -> Arrays:
             return rules.truth(label, spec, self._files.file)
 
-        return ordered(read, self.labels) if self._pointed() else map(read, self.labels)
+        return ordered(read, self._label) if self._pointed() else map(read, self._label)
 
     def item(
         self, row: int, rules: LabelRules, spec: InputSpec
@@ -126,11 +165,11 @@ class ImageSet:
         if not hasattr(self._threads, "storage"):
             self._threads.storage = self._new_storage()
         (image,) = self._decode([row], self._read(self._threads.storage, row), spec)
-        return image, rules.truth(self.labels[row], spec, self._files.file)
+        return image, rules.truth(self._label[row], spec, self._files.file)
 
     def _pointed(self) -> bool:
         """Tell labels that point to files, which threads read, from those that are values."""
-        return isinstance(self.labels[0], dict)
+        return isinstance(self._label[0], dict)
 
     def pixels(self, spec: InputSpec) -> npt.NDArray[np.uint8]:
         """Return all images as uint8 [N, H, W, C], decoded now unless they are mapped."""
@@ -170,58 +209,68 @@ class ImageSet:
         self, index: int, windows: Sequence[Window], spec: InputSpec
     ) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield windows of an image as uint8 [H, W, C], each fitted as whole images are."""
-        crop = self.crops[index]
+        crop = self._crop[index]
         within = windows if crop is None else [each.within(crop) for each in windows]
         yield from decoded(self.encoded(index), spec, within)
 
     def _stream(self) -> Iterator[tuple[_Rows, bytes]]:
         storage = self._new_storage()
         try:
-            for _, each in itertools.groupby(range(len(self)), lambda row: self._places[row]):
-                rows = list(each)
+            places = enumerate(zip(*self._place, strict=True))
+            for _, each in itertools.groupby(places, lambda place: place[1]):
+                rows = [row for row, _ in each]
                 yield rows, self._read(storage, rows[0])
         finally:
             storage.close()
 
     def _read(self, storage: Storage, index: int) -> bytes:
         try:
-            return storage.read(*self._places[index])
+            return storage.read(*(column[index] for column in self._place))
         except UnusableError as error:
             raise self._changed(index, str(error)) from None
 
     def _decode(self, rows: _Rows, data: bytes, spec: InputSpec) -> Iterator[npt.NDArray[np.uint8]]:
-        return decoded(self._checked(rows[0], data), spec, [self.crops[row] for row in rows])
+        return decoded(self._checked(rows[0], data), spec, [self._crop[row] for row in rows])
 
     def _checked(self, index: int, data: bytes) -> bytes:
-        if hashlib.sha256(data).hexdigest() != self.sha256[index]:
+        if hashlib.sha256(data).hexdigest() != self._sha256[index]:
             raise self._changed(index, "its bytes are not those of the manifest")
         return data
 
     def _changed(self, index: int, reason: str) -> UserError:
-        return UserError(f"image {self.ids[index]}: changed since ingest: {reason}; ingest again")
+        return UserError(f"image {self._id[index]}: changed since ingest: {reason}; ingest again")
 
     def _new_storage(self) -> Storage:
         return Storage(self._manifest.container, self._root, self._manifest.column)
 
+    def _column(self, name: str) -> Column[Any]:
+        return Column(self._table[name], self._rows)
 
-def _strata(classes: list[list[int]], manifest: Manifest) -> npt.NDArray[np.int64]:
+
+def _strata(classes: Iterable[list[int]], manifest: Manifest) -> npt.NDArray[np.int64]:
     totals = [sum(per[name] for per in manifest.counts.values()) for name in manifest.classes]
-    rarest = [min(mine, key=lambda index: totals[index], default=-1) for mine in classes]
-    return np.array(rarest, np.int64)
+    rarest = (min(mine, key=totals.__getitem__, default=-1) for mine in classes)
+    return np.fromiter(rarest, np.int64)
 
 
-def _groups(names: list[str | None]) -> Groups:
+def _groups(names: Iterable[str | None]) -> Groups:
     own = [f"{row}" if name is None else f"of {name}" for row, name in enumerate(names)]
     return np.unique(own, return_inverse=True)[1].astype(np.int64)
 
 
-def _usable(folder: Path, split: str | None) -> Iterator[tuple[Any, ...]]:
+def _usable(folder: Path, split: str | None) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Return the manifest's table and the places of the usable rows, of a split if wanted."""
     # Lists rather than pyarrow.compute, whose first call imports pandas (2 s).
     grouped = ["group"] if Manifest.read(folder).groups else []
     table = read_table(folder, ["split", "status", *_COLUMNS, *grouped])
-    for this, status, *row in zip(*(c.to_pylist() for c in table.columns), strict=True):
-        if status == "ok" and (split is None or this == split):
-            yield tuple(row)
+    every = np.arange(len(table))
+    status: Column[str] = Column(table["status"], every)
+    splits: Column[str] = Column(table["split"], every)
+    fine = (
+        this == "ok" and (split is None or where == split)
+        for this, where in zip(status, splits, strict=True)
+    )
+    return table, every[np.fromiter(fine, bool, len(table))]
 
 
 def _of(split: str | None) -> str:

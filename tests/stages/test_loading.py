@@ -166,7 +166,9 @@ def test_pictures_are_read_from_the_map_when_a_stage_asks_for_them_as_images(
 def test_key_is_another_when_a_label_or_the_input_is(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = wanted("classification")
     keys = {opened(asked, "none", monkeypatch).digest()}
-    asked.images.labels[3] = 1 - asked.images.labels[3]
+    shutil.rmtree(MANIFEST)
+    Path("images/a/00.png").rename("images/b/00.png")
+    asked = wanted("classification")
     keys.add(opened(asked, "none", monkeypatch).digest())
     params = {"seed": 0, "task": asked.task.entry, "input": {**INPUT, "fit": "letterbox"}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
