@@ -19,6 +19,11 @@ from edgepress.prediction.predictor import Found, Predictor
 Box = npt.NDArray[np.float64] | None
 
 
+def opened(path: Path) -> Image.Image:
+    """Return a file's upright picture of 8 bits; what cannot be used is `UnusableError`."""
+    return open_picture(Storage("file", Path()).file(str(path))).image
+
+
 @dataclass(frozen=True)
 class Answered:
     """A picture with the answer to it, or with those to the objects in its boxes."""
@@ -31,7 +36,7 @@ class Answered:
     @classmethod
     def file(cls, path: Path, predictor: Predictor, boxes: Box = None) -> Answered:
         """Answer a picture's file; what cannot be read or answered is a UserError."""
-        picture = open_picture(Storage("file", Path()).file(str(path))).image
+        picture = opened(path)
         if boxes is None:
             return cls(predictor, picture, [predictor.whole(picture)])
         return cls(predictor, picture, predictor.inside(picture, boxes), boxes)
