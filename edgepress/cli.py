@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "report": "print the last run's table of targets and verdicts",
     "bench": "time model files here, in turns, without a pipeline",
     "predict": "what an export says of pictures: in words, as JSON, drawn",
+    "example": "write an export as a folder that answers pictures without edgepress",
     "embed": "turn images into embeddings, at any scale",
     "curate": "select the samples worth training on",
 }

@@ -12,18 +12,15 @@ from typing import Any
 
 from PIL import Image
 
+from edgepress.commands._exports import EXPORTED, export
 from edgepress.commands._outputs import refuse_unwritable
 from edgepress.data.walk import LeftOut, images, printable
-from edgepress.errors import UserError, nearest
+from edgepress.errors import UserError
 from edgepress.prediction.answered import Answered
 from edgepress.prediction.boxes import Boxes
 from edgepress.prediction.predictor import Predictor
 from edgepress.records.exported import Exported
-from edgepress.records.not_exported import NotExported
 from edgepress.records.record import write_atomically
-
-EXPORTED = Path("targets/exported")
-"""Where a run leaves its exports, a folder each."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads < 1:
         raise UserError(f"--threads: {arguments.threads} is below 1")
     _refuse_places(arguments)
-    folder = _export(arguments.target)
+    folder = export(arguments.target)
     boxes = None if arguments.boxes is None else Boxes.read(arguments.boxes)
     left_out = LeftOut()
     pictures = list(_pictures(arguments.images, left_out))
@@ -101,20 +98,6 @@ def _record(exported: Exported, answers: list[dict[str, Any]]) -> dict[str, Any]
         "classes": exported.classes,
         "answers": answers,
     }
-
-
-def _export(target: str) -> Path:
-    """Return the folder of an export, by its path or by its key."""
-    folder = Path(target) if Path(target).is_dir() else EXPORTED / target
-    if (folder / Exported.file_name).is_file():
-        return folder
-    if (folder / NotExported.file_name).is_file():
-        raise UserError(f"{target}: not exported: {NotExported.read(folder).reason}")
-    known = sorted(each.parent.name for each in EXPORTED.glob(f"*/{Exported.file_name}"))
-    there = f"{EXPORTED} has {', '.join(known)}" if known else f"{EXPORTED} has none; run export"
-    raise UserError(
-        f"{target}: no export, neither as a folder nor as a key{nearest(target, known)}; {there}"
-    )
 
 
 def _pictures(given: list[Path], left_out: LeftOut) -> Iterator[Path]:
