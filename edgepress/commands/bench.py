@@ -120,13 +120,17 @@ def _show(found: Benched) -> None:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
     first = found.models[0]
-    inputs = ", ".join(f"{name} {what}" for name, what in first.inputs.items())
+    inputs = "; or ".join(dict.fromkeys(_inputs(each) for each in found.models))
     worst = max(each.latency.disturbed for each in found.models)
     sys.stdout.write(
         f"\n{inputs}; {found.data} inputs; {first.latency.runs} runs each in turns on ten fresh "
         f"loads, after warm-up; intervals of 95 %; {worst:.0%} of rounds disturbed and timed "
         f"again\n{_conditions(found.conditions, first.latency.threads)}\n"
     )
+
+
+def _inputs(model: BenchedModel) -> str:
+    return ", ".join(f"{name} {what}" for name, what in model.inputs.items())
 
 
 def _row(model: BenchedModel) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ def test_table_and_json_tell_all_models_and_conditions_when_timed_in_turns(
     assert first.peak_memory_mb > 10
     assert set(found.conditions.tools) == {"onnxruntime"}
     assert found.data == "random"
+    assert lines[4].startswith("image float32 1,3,8,8; random inputs; 100 runs each in turns")
 
 
 def test_open_shapes_are_asked_for_and_taken_when_given(
