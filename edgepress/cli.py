@@ -18,6 +18,9 @@ COMMANDS: dict[str, str] = {
     "data": "convert a source of objects to the format of another tool",
     "doctor": "say which exporters, runtimes and devices work here",
     "report": "print the last run's table of targets and verdicts",
+    "bench": "time model files here, in turns, without a pipeline",
+    "predict": "what an export says of pictures: in words, as JSON, drawn",
+    "example": "write an export as a folder that answers pictures without edgepress",
     "embed": "turn images into embeddings, at any scale",
     "curate": "select the samples worth training on",
 }

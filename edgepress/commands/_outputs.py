@@ -1,4 +1,4 @@
-"""Outputs of `edgepress curate`: refused before the work where they cannot be, written whole."""
+"""Outputs of commands: refused before the work where they cannot be, written whole."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Outputs:
             taken[real] = f"what {flag} writes"
         if scratch.resolve() in taken:
             raise UserError(f"--scratch {scratch}: is {taken[scratch.resolve()]} too; name another")
-        _refuse_unwritable("--out", self.out)
+        refuse_unwritable("--out", self.out)
         if self.report is not None:
-            _refuse_unwritable("--report", self.report)
+            refuse_unwritable("--report", self.report)
         if self.selection is not None:
             _refuse_folder(self.selection)
 
@@ -107,7 +107,7 @@ def tidy(scratch: Path, *, own: bool) -> None:
             scratch.rmdir()
 
 
-def _refuse_unwritable(flag: str, path: Path) -> None:
+def refuse_unwritable(flag: str, path: Path) -> None:
     """Find out before hours of work that an output cannot be written."""
     if path.is_dir():
         raise UserError(f"{flag} {path}: is a folder; name a file")
@@ -125,10 +125,10 @@ def _refuse_folder(folder: Path) -> None:
     if not folder.is_dir():
         if folder.exists():
             raise UserError(f"--selection {folder}: is a file; name a folder")
-        _refuse_unwritable("--selection", folder)
+        refuse_unwritable("--selection", folder)
         return
     for name in (TABLE, Selection.file_name):
-        _refuse_unwritable("--selection", folder / name)
+        refuse_unwritable("--selection", folder / name)
 
 
 def _clause(error: OSError) -> str:

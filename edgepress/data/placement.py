@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from edgepress.records.inputs import InputSpec
 
 LETTERBOX = 114
@@ -42,3 +45,37 @@ def placement(size: tuple[int, int], spec: InputSpec) -> Placement:
     high = min(spec.height, max(1, round(height * ratio)))
     left, top = (spec.width - wide) // 2, (spec.height - high) // 2
     return Placement(wide, high, left, top, (wide / width, high / height))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What of a picture lies in a model's input, to tell places of the input in the picture's."""
+
+    size: tuple[int, int]
+    """Width and height of what was fitted, in its own pixels."""
+    place: Placement
+    corner: tuple[int, int] = (0, 0)
+    """Where in the whole picture its left upper corner is."""
+
+    def points(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return places [..., 2], x before y, in pixels of the whole picture."""
+        framed = np.array([self.place.left, self.place.top], np.float64)
+        found = (points.astype(np.float64) - framed) / np.array(self.place.scale)
+        return np.asarray(found + np.array(self.corner, np.float64))
+
+    def boxes(self, boxes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return boxes [n, 4] (left, top, right, bottom) in pixels, none beyond the picture."""
+        corners = self.points(boxes.reshape(-1, 2, 2))
+        low = np.array(self.corner, np.float64)
+        return np.clip(corners, low, low + np.array(self.size)).reshape(-1, 4)
+
+    def grid(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return values [H, W] of the input's pixels for those of the picture, by the nearest."""
+        axes = []
+        near = (self.place.top, self.place.left)
+        for side, scale, start in zip(self.size[::-1], self.place.scale[::-1], near, strict=True):
+            axes.append(((np.arange(side) + 0.5) * scale + start).astype(np.int64))
+        rows, columns = (
+            np.minimum(axis, limit - 1) for axis, limit in zip(axes, values.shape, strict=True)
+        )
+        return np.asarray(values[rows[:, None], columns])

@@ -39,33 +39,40 @@ def load(folder: Path, exported: Exported, *, params: Params) -> Session:
     return ExecutorchSession(entry(folder, exported), exported, params.threads)
 
 
+def opened(path: Path, threads: int) -> tuple[Any, Any]:
+    """Return a file's program and its method `forward`; a RuntimeError where it is refused."""
+    import torch  # noqa: F401  (the extension links against it)
+    from executorch.extension.pybindings import _C
+
+    with quiet("executorch"):
+        if _C._threadpool_get_thread_count() != threads:
+            _C._unsafe_reset_threadpool(threads)
+        program = _C._load_program(
+            str(path),
+            enable_etdump=False,
+            debug_buffer_size=0,
+            program_verification=_C.Verification.InternalConsistency,
+            data_path=None,
+        )
+        return program, program.load_method("forward")
+
+
 class ExecutorchSession:
     """The method `forward` of a .pte file."""
 
     def __init__(self, path: Path, exported: Exported, threads: int) -> None:
         """Load `path` and plan its memory."""
         import torch
-        from executorch.extension.pybindings import _C
 
         self._tensor = torch.from_numpy
         self._exported = exported
-        with quiet("executorch"):
-            if _C._threadpool_get_thread_count() != threads:
-                _C._unsafe_reset_threadpool(threads)
-            try:
-                # The method needs the program, and the program the file: both are kept.
-                self._program: Any = _C._load_program(
-                    str(path),
-                    enable_etdump=False,
-                    debug_buffer_size=0,
-                    program_verification=_C.Verification.InternalConsistency,
-                    data_path=None,
-                )
-                self._method: Any = self._program.load_method("forward")
-            except RuntimeError as error:
-                raise UserError(
-                    f"{path}: ExecuTorch refuses it ({error}); export {exported.target} again"
-                ) from None
+        try:
+            # The method needs the program, and the program the file: both are kept.
+            self._program, self._method = opened(path, threads)
+        except RuntimeError as error:
+            raise UserError(
+                f"{path}: ExecuTorch refuses it ({error}); export {exported.target} again"
+            ) from None
         meta = self._method.method_meta()
         shapes = {str(i): meta.input_tensor_meta(i).sizes() for i in range(meta.num_inputs())}
         check_shapes(shapes, exported, path)

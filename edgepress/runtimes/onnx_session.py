@@ -11,6 +11,22 @@ from edgepress.records.tensors import Arrays, Tensors
 from edgepress.runtimes.border import answer, check_shapes, expect
 
 
+def opened(path: Path, threads: int, *, as_written: bool = False) -> Any:
+    """Return ONNX Runtime's session of a file, with its own error where it refuses it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Idle threads that spin would be charged to the next run measured on this machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if as_written:
+        level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = level
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 class OnnxSession:
     """An ONNX file under ONNX Runtime."""
 
@@ -18,21 +34,10 @@ class OnnxSession:
         self, path: Path, exported: Exported, threads: int, *, as_written: bool = False
     ) -> None:
         """Load `path`; `as_written` fuses nothing, so that Q/DQ nodes are computed in float."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Idle threads that spin would be charged to the next run measured on this machine.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if as_written:
-            level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            options.graph_optimization_level = level
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session: Any = opened(path, threads, as_written=as_written)
+        except ImportError:
+            raise
         except Exception as error:  # Its classes have no base of their own, and none is public.
             raise UserError(
                 f"{path}: ONNX Runtime refuses it ({error}); export {exported.target} again"

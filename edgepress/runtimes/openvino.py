@@ -40,6 +40,16 @@ def library() -> Any:
     return importlib.import_module("openvino")
 
 
+def settings(threads: int) -> dict[str, Any]:
+    """Return what a model is compiled by."""
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        # Without it a CPU with bfloat16 units computes float32 files in bfloat16.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+
+
 def load(folder: Path, exported: Exported, *, params: Params) -> Session:
     """Compile model.xml in `folder` for this CPU; missing or damaged files are UserErrors."""
     return OpenvinoSession(entry(folder, exported), exported, params.threads)
@@ -50,14 +60,8 @@ class OpenvinoSession:
 
     def __init__(self, path: Path, exported: Exported, threads: int) -> None:
         """Compile for lowest latency, float32 where the file says float32."""
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            # Without it a CPU with bfloat16 units computes float32 files in bfloat16.
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
         try:
-            compiled = library().Core().compile_model(path, "CPU", settings)
+            compiled = library().Core().compile_model(path, "CPU", settings(threads))
         except RuntimeError as error:
             raise UserError(
                 f"{path}: OpenVINO refuses it ({error}); export {exported.target} again"

@@ -4,8 +4,9 @@
 (NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
 shown. Each is imported when it is first asked for and not before. Some have more: `diagnosis.py`
 says where answers are right and wrong, `graph.py` (torch) has the answer's last steps, for a target
-whose graph is to hold them, `parts.py` says how a picture is answered piece by piece, `order.py`
-knows raw outputs that are a set.
+whose graph is to hold them, `parts.py` says how a picture is answered piece by piece, `inside.py`
+how its objects are, `order.py` knows raw outputs that are a set, `told.py` tells an answer to other
+programs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.data.labels import LabelRules
+from edgepress.data.placement import Frame
+from edgepress.data.window import Window
 from edgepress.methods import resolve
 from edgepress.params import Config
 from edgepress.records.diagnosis import Diagnosis
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     first, where its share is not 0, and `pasted`, bool [N, H, W], tells which pixels went.
     """
 
+Crop = Callable[[npt.NDArray[np.floating], tuple[int, int]], Sequence[Window]]
+"""Boxes [n, 4] on a picture of (width, height) to its part around each; a bad box: UserError."""
 Mixture = Literal["mosaic", "mixup", "copy_paste"]
 """Pictures side by side in one, one through another, or one's objects over another."""
 MIXTURES: tuple[Mixture, ...] = ("mosaic", "mixup", "copy_paste")
@@ -222,6 +227,23 @@ class Task:
         if (rules := self._optional("parts")) is None:
             return None
         return cast(PartRules | None, rules(self.classes, params=self.params))
+
+    @cached_property
+    def inside(self) -> Crop | None:
+        """How objects are cut out of a picture by their boxes; None where it is answered whole."""
+        if (crop := self._optional("inside")) is None:
+            return None
+        return cast("Crop | None", crop(params=self.params))
+
+    def told(self, answer: Arrays, frame: Frame) -> dict[str, Any] | None:
+        """Return the answer to one item for other programs, ready for JSON; None: it has none.
+
+        Places are in the picture's own pixels. A task without `told.py` tells its arrays.
+        """
+        if (tell := self._optional("told")) is None:
+            return {name: values[0].tolist() for name, values in answer.items()}
+        found = tell(answer, self.classes, frame, params=self.params)
+        return cast("dict[str, Any] | None", found)
 
     def ordered(self, ours: Arrays, floats: Arrays) -> Arrays:
         """Return raw outputs of n items, what of them is a set in the order of the other's."""

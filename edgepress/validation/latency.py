@@ -56,20 +56,20 @@ def measure(candidate: Open, baseline: Open | None, plan: Plan) -> Latency:
     """
     opens = [candidate] if baseline is None else [candidate, baseline]
     with alone(plan.progress), _without_gc():
-        session = _Session(opens, plan)
+        session = _Session(opens, plan, judged=1)
         times = session.enough()
-    series = times[:, 0].ravel()
-    confidence = plan.timing.confidence
-    return Latency(
-        p50_ms=_bounded(series, 0.5, confidence),
-        p90_ms=_bounded(series, 0.9, confidence),
-        p99_ms=intervals.percentile(series, 0.99, confidence),
-        runs=len(series),
-        warmup_runs=session.warmup,
-        threads=plan.timing.threads,
-        speedup=None if baseline is None else speedup(times, confidence),
-        disturbed=session.disturbed / max(session.attempts, 1),
-    )
+    return session.latency(times, 0, None if baseline is None else 1)
+
+
+def together(opens: Sequence[Open], plan: Plan) -> list[Latency]:
+    """Time several in turns, all alike; the speed-up of each but the first is over the first.
+
+    Raises DisturbedError where the machine was too busy with other programs to be timed.
+    """
+    with alone(plan.progress), _without_gc():
+        session = _Session(opens, plan, judged=len(opens))
+        times = session.enough()
+    return [session.latency(times, which, 0 if which else None) for which in range(len(opens))]
 
 
 def speedup(times: Floats, confidence: float) -> Interval:
@@ -107,11 +107,13 @@ def _bounded(series: Floats, quantile: float, confidence: float) -> Interval:
 class _Session:
     """One measurement under way: its rounds, those disturbed, and how many may be."""
 
-    def __init__(self, opens: Sequence[Open], plan: Plan) -> None:
-        self.opens, self.plan = opens, plan
+    def __init__(self, opens: Sequence[Open], plan: Plan, judged: int) -> None:
+        """Time `opens`; runs suffice once they bound p99 of the first `judged` of them."""
+        self.opens, self.plan, self.judged = opens, plan, judged
         self.rng = np.random.default_rng(plan.seed)
         self.rounds = -(-plan.timing.runs // (_LOADS * _BLOCK))
-        self.attempts = self.disturbed = self.warmup = 0
+        self.attempts = self.disturbed = 0
+        self.warmup = [0] * len(opens)
 
     def enough(self) -> Floats:
         """Time the planned runs, and again while correlated noise leaves p99 without a bound."""
@@ -121,10 +123,27 @@ class _Session:
         for _ in range(_MOST_EXTENSIONS):
             for _ in range(_LOADS):
                 times.append(self._load(len(times)))
-            series = np.stack(times)[:, 0].ravel()
-            if timing.runs < needed or intervals.effective_runs(series, 0.99) >= needed:
+            every = np.stack(times)
+            series = (every[:, which].ravel() for which in range(self.judged))
+            worth = min(intervals.effective_runs(each, 0.99) for each in series)
+            if timing.runs < needed or worth >= needed:
                 break
         return np.stack(times)
+
+    def latency(self, times: Floats, which: int, against: int | None) -> Latency:
+        """Return what the times [loads, calls, rounds, block] say of one call."""
+        series = times[:, which].ravel()
+        confidence = self.plan.timing.confidence
+        return Latency(
+            p50_ms=_bounded(series, 0.5, confidence),
+            p90_ms=_bounded(series, 0.9, confidence),
+            p99_ms=intervals.percentile(series, 0.99, confidence),
+            runs=len(series),
+            warmup_runs=self.warmup[which],
+            threads=self.plan.timing.threads,
+            speedup=None if against is None else speedup(times[:, [which, against]], confidence),
+            disturbed=self.disturbed / max(self.attempts, 1),
+        )
 
     def _load(self, done: int) -> Floats:
         """Open all afresh in random order, warm them up, and time undisturbed rounds of them."""
@@ -135,7 +154,7 @@ class _Session:
                 calls[int(which)] = stack.enter_context(self.opens[which]())
             ordered = [calls[index] for index in range(len(self.opens))]
             made = [warm_up(call, self.plan.timing.warmup, self.plan.watch) for call in ordered]
-            self.warmup = max(self.warmup, made[0])
+            self.warmup = [max(pair) for pair in zip(self.warmup, made, strict=True)]
             return self.interleave(ordered)
 
     def interleave(self, calls: Sequence[Call]) -> Floats:
@@ -161,7 +180,7 @@ class _Session:
         if self.disturbed >= (_MOST_ATTEMPTS - 1) * self.rounds * _LOADS:
             raise DisturbedError(
                 f"other programs took the processor in {self.disturbed} of {self.attempts} rounds "
-                f"(load average {self.plan.watch.load():.1f}); validate again on a quieter machine"
+                f"(load average {self.plan.watch.load():.1f}); measure again on a quieter machine"
             )
 
 

@@ -28,7 +28,12 @@ class Memory:
 
 def measure(folder: Path, threads: int) -> Memory:
     """Probe an export in a process of its own; a crash or a hang is a failure with its reason."""
-    command = [sys.executable, "-m", "edgepress.validation.probe", str(folder), str(threads)]
+    return fresh("edgepress.validation.probe", str(folder), str(threads))
+
+
+def fresh(module: str, *arguments: str) -> Memory:
+    """Run a module that loads a model in a process of its own, and says what that took."""
+    command = [sys.executable, "-m", module, *arguments]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_LIMIT_S, check=False

@@ -22,10 +22,11 @@ def test_one_module_opens_encoded_pictures() -> None:
     }
 
 
-def test_pictures_are_opened_to_inspect_and_to_decode_only() -> None:
+def test_pictures_are_opened_to_inspect_to_decode_and_to_answer_only() -> None:
     assert users(r"\bopen_picture\(") - {"edgepress/data/picture.py"} == {
         "edgepress/data/inspection.py",
         "edgepress/data/preprocess.py",
+        "edgepress/prediction/answered.py",
     }
 
 

@@ -18,9 +18,7 @@ from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval, Score
 from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
-
-NO_ANSWER = -1
-"""Label where an output is not finite: it is wrong whatever the truth."""
+from edgepress.tasks.classification.decoding import NO_ANSWER, decoded
 
 Flags = npt.NDArray[np.bool_]
 Weights = npt.NDArray[np.float64] | None
@@ -41,17 +39,9 @@ class Answers:
         """Return `logits`, [1, classes]."""
         return (TensorSpec(name="logits", shape=(1, len(self.classes)), layout="NC"),)
 
-    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:  # noqa: ARG002
+    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
         """Return the highest class of logits [n, classes]."""
-        logits = np.asarray(raw["logits"], np.float64)
-        finite = np.asarray(np.isfinite(logits).all(axis=1))
-        shifted = np.where(finite[:, None], logits, 0.0)
-        powers = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-        confidence = powers.max(axis=1) / powers.sum(axis=1)
-        return {
-            "label": np.where(finite, shifted.argmax(axis=1), NO_ANSWER).astype(np.int64),
-            "confidence": np.where(finite, confidence, 0.0).astype(np.float32),
-        }
+        return decoded(raw, spec, self.classes, None)
 
     def score(
         self,

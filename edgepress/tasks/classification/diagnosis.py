@@ -8,7 +8,7 @@ from edgepress.params import Config
 from edgepress.records.diagnosis import ClassRow, Column, Diagnosis, Figure, PerClass
 from edgepress.records.tensors import Arrays
 from edgepress.tasks._telling import BINS, Doubles, Ints, confusion, over, reliability
-from edgepress.tasks.classification.answers import NO_ANSWER
+from edgepress.tasks.classification.decoding import NO_ANSWER
 
 COLUMNS = (
     Column(name="recall", unit="share"),

@@ -20,12 +20,9 @@ from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
 from edgepress.tasks._average_precision import Matched, match, mean
 from edgepress.tasks.detection import boxes, calibration
 from edgepress.tasks.detection.calibration import Calibration
-from edgepress.tasks.detection.codings.coding import Coding
-from edgepress.tasks.detection.codings.entry import opened
-from edgepress.tasks.detection.labels import NONE, Params
+from edgepress.tasks.detection.decoding import NO_ANSWER, decoded, opened
+from edgepress.tasks.detection.labels import Params
 
-NO_ANSWER = -9
-"""Category in the first place of an image whose outputs are not finite."""
 SIZES = ("small", "medium", "large")
 """COCO's ranges of areas in pixels of the picture: below 32^2, to 96^2, above."""
 _WHOLE = 0.999
@@ -50,32 +47,11 @@ class Answers:
 
     def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
         """Return boxes and scores as the coding has them."""
-        return self._coding.outputs(spec)
+        return opened(self.params, len(self.classes)).outputs(spec)
 
     def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
-        """Return the answers of n items; places of the K without a box have category -1.
-
-        Where the graph went on to `boxes`, `scores` and `category` these are taken as they are; one
-        with a class that there is not, or a `count` of other than its boxes, is no answer.
-        """
-        count = len(next(iter(raw.values())))
-        most = self.params.most_answers
-        found: Arrays = {
-            "boxes": np.zeros((count, most, 4), np.float32),
-            "scores": np.zeros((count, most), np.float32),
-            "category": np.full((count, most), NONE, np.int32),
-        }
-        finite = np.all([np.isfinite(m).reshape(count, -1).all(1) for m in raw.values()], axis=0)
-        found["category"][~finite, 0] = NO_ANSWER
-        if all(name in raw for name in found):
-            sound = self._sound(raw)
-            found["category"][~sound, 0] = NO_ANSWER
-            for name, values in found.items():
-                values[finite & sound] = raw[name][finite & sound]
-            return found
-        for row in np.flatnonzero(finite).tolist():
-            self._decode(row, raw, spec, found)
-        return found
+        """Return the answers of n items; places of the K without a box have category -1."""
+        return decoded(raw, spec, self.classes, self.params)
 
     def score(
         self,
@@ -125,31 +101,6 @@ class Answers:
         confidence; a box that only one has counts nothing.
         """
         return np.array([self._alike(ours, floats, row) for row in range(len(ours["category"]))])
-
-    @property
-    def _coding(self) -> Coding:
-        return opened(self.params.coding, self.params.strides, len(self.classes))
-
-    def _sound(self, raw: Tensors) -> npt.NDArray[np.bool_]:
-        """Say of each item whether what its graph decoded is of classes that there are."""
-        category = raw["category"]
-        known = ((category >= NONE) & (category < len(self.classes))).all(axis=1)
-        if "count" in raw:
-            known &= raw["count"] == (category >= 0).sum(axis=1)
-        return np.asarray(known)
-
-    def _decode(self, row: int, raw: Tensors, spec: InputSpec, found: Arrays) -> None:
-        item = {name: values[row] for name, values in raw.items()}
-        every = self._coding.candidates(item, spec, self.params.least_score)
-        cut = np.clip(every.boxes, 0, np.array([spec.width, spec.height] * 2, np.float32))
-        there = np.flatnonzero((cut[:, 2:] > cut[:, :2]).all(axis=1))
-        cut, scores, category = cut[there], every.scores[there], every.category[there]
-        most = self.params.most_answers
-        stay = boxes.kept(cut, scores, self.params.overlap, category, most)
-        count = len(stay)
-        found["boxes"][row, :count] = cut[stay]
-        found["scores"][row, :count] = scores[stay]
-        found["category"][row, :count] = category[stay]
 
     def _classes(
         self,

@@ -18,10 +18,8 @@ from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection.codings import distances, queries
 from edgepress.tasks.detection.codings.entry import Entry
+from edgepress.tasks.detection.decoding import NONE
 from edgepress.tasks.detection.windows import Tiles
-
-NONE = -1
-"""Category of a place in an array of boxes that holds no object."""
 
 _STORED = pa.struct(
     [

@@ -11,7 +11,6 @@ from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection import tiles
-from edgepress.tasks.detection.answers import Answers
 from edgepress.tasks.detection.labels import Params
 from edgepress.tasks.detection.windows import Tiles, windows
 
@@ -23,7 +22,7 @@ class Parts:
     The overlap of two boxes is the same there and in the picture's own pixels, even stretched.
     """
 
-    rules: Answers
+    params: Params
     tiles: Tiles
 
     def windows(self, size: tuple[int, int], spec: InputSpec) -> list[Window]:
@@ -35,7 +34,7 @@ class Parts:
         parts = self.windows(size, spec)
         if len(parts) == 1:
             return found
-        whole = tiles.merged(found, parts, spec, self.rules)
+        whole = tiles.merged(found, parts, spec, self.params)
         place = placement(size, spec)
         corner = np.array([place.left, place.top] * 2, np.float32)
         moved = whole["boxes"] * np.array(place.scale * 2, np.float32) + corner
@@ -43,6 +42,6 @@ class Parts:
         return {**whole, "boxes": np.where(there[..., None], moved, 0).astype(np.float32)}
 
 
-def parts(classes: tuple[str, ...], *, params: Params) -> Parts | None:
+def parts(classes: tuple[str, ...], *, params: Params) -> Parts | None:  # noqa: ARG001
     """Return how pictures are cut; None where each is answered whole."""
-    return None if params.tiles is None else Parts(Answers(classes, params), params.tiles)
+    return None if params.tiles is None else Parts(params, params.tiles)

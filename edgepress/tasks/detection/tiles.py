@@ -7,7 +7,8 @@ Their answers go through the suppression that those of one picture go through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +18,14 @@ from edgepress.data.placement import placement
 from edgepress.data.preprocess import fitted, normalise
 from edgepress.data.window import Window
 from edgepress.records.inputs import InputSpec
-from edgepress.records.tensors import Arrays, Tensors
+from edgepress.records.tensors import Arrays
 from edgepress.tasks.detection import boxes
-from edgepress.tasks.detection.answers import NO_ANSWER, Answers
-from edgepress.tasks.detection.labels import NONE
+from edgepress.tasks.detection.answers import Answers
+from edgepress.tasks.detection.decoding import NO_ANSWER, NONE
+from edgepress.tasks.detection.labels import Params
 from edgepress.tasks.detection.windows import Tiles, windows
 
-Run = Callable[[npt.NDArray[np.float32]], Tensors]
+Run = Callable[[npt.NDArray[np.float32]], Mapping[str, npt.NDArray[Any]]]
 """Prepared tiles [n, C, H, W] to the network's outputs [n, ...] by name."""
 _TOUCHES = 1.5
 """Pixels from a tile's inner edge within which a box ends where the tile does."""
@@ -39,16 +41,16 @@ def answered(
     parts = windows(picture.size, spec, tiles)
     pixels = [fitted(each.of(picture), spec) for each in parts]
     found = rules.decode(run(normalise(np.stack(pixels), spec)), spec)
-    return merged(found, parts, spec, rules)
+    return merged(found, parts, spec, rules.params)
 
 
-def merged(found: Arrays, parts: Sequence[Window], spec: InputSpec, rules: Answers) -> Arrays:
+def merged(found: Arrays, parts: Sequence[Window], spec: InputSpec, params: Params) -> Arrays:
     """Return the answers [n, K] of n windows as one [1, K], in the picture's pixels.
 
     A box that ends where its tile does may be a part of one: it goes where a box of its class that
     does not end so holds most of it. One window without an answer leaves the picture without.
     """
-    most = rules.params.most_answers
+    most = params.most_answers
     whole: Arrays = {
         "boxes": np.zeros((1, most, 4), np.float32),
         "scores": np.zeros((1, most), np.float32),
@@ -60,9 +62,9 @@ def merged(found: Arrays, parts: Sequence[Window], spec: InputSpec, rules: Answe
     row, place = np.nonzero(found["category"] >= 0)
     category, scores = found["category"][row, place], found["scores"][row, place]
     each, cut = _placed(found["boxes"][row, place], row, parts, spec)
-    stay = ~_parts_of_others(each, category, cut, rules.params.overlap)
+    stay = ~_parts_of_others(each, category, cut, params.overlap)
     each, category, scores = each[stay], category[stay], scores[stay]
-    kept = boxes.kept(each, scores, rules.params.overlap, category, most)
+    kept = boxes.kept(each, scores, params.overlap, category, most)
     for name, values in (("boxes", each), ("scores", scores), ("category", category)):
         whole[name][0, : len(kept)] = values[kept]
     return whole

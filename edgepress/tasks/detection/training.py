@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
 from edgepress.tasks.detection.answers import Answers
-from edgepress.tasks.detection.labels import NONE, Params
+from edgepress.tasks.detection.decoding import NONE
+from edgepress.tasks.detection.labels import Params
 from edgepress.tasks.detection.learning.learning import Learning, opened
 
 if TYPE_CHECKING:

@@ -19,12 +19,10 @@ from edgepress import intervals
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
-from edgepress.tasks.keypoints import peaks
+from edgepress.tasks.keypoints.decoding import decoded
 from edgepress.tasks.keypoints.labels import Params
 
 Floats = npt.NDArray[np.float64]
-NO_ANSWER = -1.0
-"""Confidence of every point of an image whose outputs are not finite; its places are NaN."""
 _SAME = 0.99
 """Likeness of two answers to one point from which they do not differ in a way that counts."""
 _LEAST_WEIGHT = 0.1
@@ -60,26 +58,7 @@ class Answers:
 
     def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
         """Return the answers of n items; one whose outputs are not all finite has none."""
-        first = next(iter(raw.values()))
-        count, points = first.shape[:2]
-        finite = np.all([np.isfinite(m).reshape(count, -1).all(1) for m in raw.values()], axis=0)
-        flat = {
-            name: np.where(finite.reshape(-1, *[1] * (m.ndim - 1)), m, 0).reshape(-1, *m.shape[2:])
-            for name, m in raw.items()
-        }
-        if self.params.form == "heatmap":
-            places, scores = peaks.of_maps(flat["heatmaps"], self.params.blur)
-        else:
-            places, scores = peaks.of_rows(flat["x"], flat["y"], self.params.blur)
-        frame = np.array([spec.width, spec.height], np.float32)
-        found = np.clip((places + 0.5) * self.params.stride, 0, frame).reshape(count, points, 2)
-        found[~finite], confidence = np.nan, scores.reshape(count, points)
-        confidence[~finite] = NO_ANSWER
-        return {
-            "points": found.astype(np.float32),
-            "scores": confidence.astype(np.float32),
-            "frame": np.repeat(frame[None], count, axis=0),
-        }
+        return decoded(raw, spec, self.classes, self.params)
 
     def score(
         self,

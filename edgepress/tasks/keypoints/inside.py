@@ -6,7 +6,9 @@ training, prepared as every picture is, and each answer is told in the whole pic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +19,18 @@ from edgepress.data.preprocess import fitted, normalise
 from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
-from edgepress.records.tensors import Arrays, Tensors
+from edgepress.records.tensors import Arrays
 from edgepress.tasks.keypoints.answers import Answers
 from edgepress.tasks.keypoints.labels import Params
+from edgepress.tasks.task import Crop
 
-Run = Callable[[npt.NDArray[np.float32]], Tensors]
+Run = Callable[[npt.NDArray[np.float32]], Mapping[str, npt.NDArray[Any]]]
 """Prepared crops [n, C, H, W] to the network's outputs [n, ...] by name."""
+
+
+def inside(*, params: Params) -> Crop | None:
+    """Return what cuts objects out of a picture; None where whole pictures are answered."""
+    return None if params.inside is None else partial(windows, params=params)
 
 
 def windows(boxes: npt.NDArray[np.floating], size: tuple[int, int], params: Params) -> list[Window]:

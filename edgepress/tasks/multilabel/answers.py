@@ -17,8 +17,9 @@ from edgepress import intervals
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval, Score
 from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
+from edgepress.tasks.multilabel.decoding import NO_ANSWER, decoded
 from edgepress.tasks.multilabel.labels import Params
-from edgepress.tasks.multilabel.measures import NO_ANSWER, Measures, constants
+from edgepress.tasks.multilabel.measures import Measures, constants
 from edgepress.tasks.multilabel.ranking import Doubles, Draws
 
 _LOWER = ("calibration_error",)
@@ -46,17 +47,9 @@ class Answers:
         """Return `logits`, [1, classes]."""
         return (TensorSpec(name="logits", shape=(1, len(self.classes)), layout="NC"),)
 
-    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:  # noqa: ARG002
+    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
         """Return the sigmoid of logits [n, classes] and where it reaches the threshold."""
-        logits = np.asarray(raw["logits"], np.float64)
-        finite = np.isfinite(logits).all(axis=1, keepdims=True)
-        # By logarithms, since exp overflows where a sigmoid is next to 0.
-        scores = np.exp(-np.logaddexp(0.0, -np.where(finite, logits, 0.0))).astype(np.float32)
-        present = (scores >= self.params.threshold).astype(np.uint8)
-        return {
-            "scores": np.where(finite, scores, np.float32(0)),
-            "present": np.where(finite, present, np.uint8(NO_ANSWER)),
-        }
+        return decoded(raw, spec, self.classes, self.params)
 
     def score(
         self,

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.records.tensors import Arrays
+from edgepress.tasks.multilabel.decoding import NO_ANSWER
 from edgepress.tasks.multilabel.ranking import Doubles, Draws, Ranked
 
-NO_ANSWER = 255
-"""Value of `present` of an image whose outputs are not finite: wrong whatever the truth."""
 BINS = 15
 """Equal ranges of confidence in which it is held against what is there."""
 

@@ -10,8 +10,8 @@ import numpy as np
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.tasks._canvas import Picture, rgb
+from edgepress.tasks.multilabel.decoding import NO_ANSWER
 from edgepress.tasks.multilabel.labels import Params
-from edgepress.tasks.multilabel.measures import NO_ANSWER
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ from edgepress import intervals
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
+from edgepress.tasks.segmentation.decoding import NO_ANSWER, decoded
 from edgepress.tasks.segmentation.labels import IGNORED, Params
 
 Counts = npt.NDArray[np.float64]
 Measure = Callable[[Counts], Counts]
-NO_ANSWER = 254
-"""Class of a pixel whose outputs are not finite: wrong whatever the truth."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,9 @@ class Answers:
             return (TensorSpec(name="mask", shape=(1, *size), dtype="int32", layout="NHW"),)
         return (TensorSpec(name="logits", shape=(1, len(self.classes), *size), layout="NCHW"),)
 
-    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:  # noqa: ARG002
+    def decode(self, raw: Tensors, spec: InputSpec) -> Arrays:
         """Return the class of every pixel of n items."""
-        if self.params.argmax:
-            mask = np.asarray(raw["mask"])
-            known = (mask >= 0) & (mask < len(self.classes))
-            return {"mask": np.where(known, mask, NO_ANSWER).astype(np.uint8)}
-        logits = np.asarray(raw["logits"])
-        finite = np.isfinite(logits).all(axis=1)
-        return {"mask": np.where(finite, logits.argmax(axis=1), NO_ANSWER).astype(np.uint8)}
+        return decoded(raw, spec, self.classes, self.params)
 
     def score(
         self,

@@ -7,7 +7,7 @@ import numpy as np
 from edgepress.records.diagnosis import ClassRow, Column, Diagnosis, PerClass
 from edgepress.records.tensors import Arrays
 from edgepress.tasks._telling import Ints, confusion, over
-from edgepress.tasks.segmentation.answers import NO_ANSWER
+from edgepress.tasks.segmentation.decoding import NO_ANSWER
 from edgepress.tasks.segmentation.labels import IGNORED, Params
 
 COLUMNS = (

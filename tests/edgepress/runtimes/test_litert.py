@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from edgepress.errors import UserError
+from edgepress.runtimes import bare
 
 FP32, INT8 = "x86_64-litert-fp32", "x86_64-litert-int8"
 
@@ -81,3 +82,15 @@ def test_run_refuses_when_the_batch_is_float64(small_export, load_session, image
     session = load_session(*small_export(FP32, method="tflite"))
     with pytest.raises(UserError, match="got float64"):
         session.run(images[:1].astype(np.float64))
+
+
+def test_bare_file_runs_as_the_session_does_when_opened_alone(small_export, load_session, images):
+    folder, exported = small_export(FP32, method="tflite")
+    alone = bare.load(folder / exported.part.entry, 1, {})
+    (slot,) = alone.inputs
+    (port,) = exported.part.inputs
+    assert (slot.name, slot.shape, slot.dtype) == (port.stored, port.stored_shape, np.float32)
+    stored = images[:1].transpose([port.tensor.layout.index(axis) for axis in port.layout])
+    found = np.asarray(alone.run([np.ascontiguousarray(stored)])[0])
+    np.testing.assert_array_equal(found, load_session(folder, exported).run(images[:1]))
+    alone.close()

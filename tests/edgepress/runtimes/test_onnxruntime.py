@@ -6,6 +6,7 @@ import torch
 
 from edgepress.errors import UserError
 from edgepress.params import validate
+from edgepress.runtimes import bare
 from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.runtimes.onnxruntime import Params
 
@@ -71,3 +72,12 @@ def test_run_refuses_when_the_batch_has_another_shape(small_export, load_session
 def test_params_refuse_when_there_are_no_threads():
     with pytest.raises(UserError, match="runtime.threads: Input should be greater than 0"):
         validate(Params, {"method": "onnxruntime", "threads": 0}, "params.yaml", "runtime")
+
+
+def test_bare_file_runs_as_the_session_does_when_opened_alone(small_export, load_session, images):
+    folder, exported = small_export(INT8, **OPTIONS)
+    alone = bare.load(folder / exported.part.entry, 1, {})
+    expected = load_session(folder, exported).run(images[:1])
+    assert [(slot.name, slot.shape) for slot in alone.inputs] == [("image", (1, 3, 8, 10))]
+    np.testing.assert_array_equal(alone.run([images[:1]])[0], expected)
+    alone.close()

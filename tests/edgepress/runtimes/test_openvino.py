@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from edgepress.errors import UserError
+from edgepress.runtimes import bare
 
 FP32 = "x86_64-openvino-fp32"
 
@@ -51,3 +52,15 @@ def test_run_refuses_when_the_batch_has_another_shape(small_export, load_session
     session = load_session(*small_export(FP32, method="openvino"))
     with pytest.raises(UserError, match="the export takes float32"):
         session.run(np.zeros((1, 8, 10, 3), np.float32))
+
+
+def test_bare_file_runs_as_the_session_does_when_opened_alone(small_export, load_session, images):
+    folder, exported = small_export(FP32, method="openvino")
+    alone = bare.load(folder / exported.part.entry, 1, {})
+    (slot,) = alone.inputs
+    (port,) = exported.part.inputs
+    assert (slot.name, slot.shape, slot.dtype) == (port.stored, port.stored_shape, np.float32)
+    stored = images[:1].transpose([port.tensor.layout.index(axis) for axis in port.layout])
+    found = np.asarray(alone.run([np.ascontiguousarray(stored)])[0])
+    np.testing.assert_array_equal(found, load_session(folder, exported).run(images[:1]))
+    alone.close()

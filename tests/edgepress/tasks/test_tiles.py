@@ -13,7 +13,7 @@ from edgepress.data.preprocess import fitted, normalise
 from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
-from edgepress.tasks.detection.answers import NO_ANSWER
+from edgepress.tasks.detection.decoding import NO_ANSWER
 from edgepress.tasks.detection.tiles import answered
 from edgepress.tasks.detection.windows import Tiles, windows
 from edgepress.tasks.task import Task

@@ -99,6 +99,19 @@ def test_twins_are_not_told_apart_when_another_program_comes_up_now_and_then() -
     assert called <= 6
 
 
+def test_each_of_several_has_its_speed_up_over_the_first_when_timed_together() -> None:
+    machine = Machine(noise=0.05)
+    opens = [machine.opens(milliseconds) for milliseconds in (2.0, 1.0, 4.0)]
+    first, second, third = latency.together(opens, plan(machine))
+    assert first.speedup is None
+    assert second.speedup is not None
+    assert third.speedup is not None
+    assert second.speedup.low < 2.0 < second.speedup.high
+    assert third.speedup.low < 0.5 < third.speedup.high
+    assert third.p99_ms is not None
+    assert 4.0 < third.p50_ms.low < third.p99_ms.high < 8.0
+
+
 def test_nothing_is_timed_when_every_block_is_disturbed() -> None:
     machine = Machine(rival_ms=5.0)
     with pytest.raises(DisturbedError, match=r"load average 7\.0.*quieter machine"):
@@ -169,7 +182,7 @@ def test_each_round_holds_both_in_an_order_that_the_seed_decides() -> None:
         trace: list[str] = []
         calls = [lambda: trace.append("a"), lambda: trace.append("b")]
         made = Plan(TIMING.model_copy(update={"runs": 4000}), seed, watch=Machine().watch())
-        session = latency._Session([nullcontext, nullcontext], made)
+        session = latency._Session([nullcontext, nullcontext], made, judged=1)
         session.interleave(calls)
         blocks = ["".join(trace[i : i + 11]) for i in range(0, len(trace), 11)]
         assert set(blocks) == {"a" * 11, "b" * 11}

@@ -52,7 +52,7 @@ class Params(Config):
     @property
     def each(self) -> int:
         """Default boxes at a place."""
-        return 2 + 2 * len(self.ratios)
+        return at_a_place(self)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class DefaultBoxes:
 
     def outputs(self, spec: InputSpec) -> tuple[TensorSpec, ...]:
         """Return two maps a stride; in their channels one box comes after another."""
-        channels = (4 * self.params.each, (self.classes + 1) * self.params.each)
+        count = at_a_place(self.params)
+        channels = (4 * count, (self.classes + 1) * count)
         return maps.outputs(spec, self.strides, channels)
 
     def candidates(self, raw: Tensors, spec: InputSpec, least: float) -> Candidates:  # noqa: ARG002
@@ -77,14 +78,19 @@ class DefaultBoxes:
         return Candidates.joined([self._of(level, each, least) for level, each in pairs])
 
     def _of(self, level: Level, plain: Floats, least: float) -> Candidates:
-        each = self.params.each
-        logits = level.scores.reshape(each, self.classes + 1, -1)
+        count = at_a_place(self.params)
+        logits = level.scores.reshape(count, self.classes + 1, -1)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores = (odds / odds.sum(axis=1, keepdims=True))[:, 1:]
         box, category, place = np.nonzero(scores > least)
-        codes = level.boxes.reshape(each, 4, -1)[box, :, place]
-        found = boxes_of(codes, plain.reshape(each, -1, 4)[box, place])
+        codes = level.boxes.reshape(count, 4, -1)[box, :, place]
+        found = boxes_of(codes, plain.reshape(count, -1, 4)[box, place])
         return Candidates(found, scores[box, category, place], category)
+
+
+def at_a_place(params: Params) -> int:
+    """Return the default boxes at a place."""
+    return 2 + 2 * len(params.ratios)
 
 
 def coding(classes: int, strides: tuple[int, ...], *, params: Params) -> DefaultBoxes:

@@ -1,4 +1,4 @@
-"""The entry `coding` of a task, and the coding that it names."""
+"""The entry `coding` of a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pydantic import BeforeValidator
 from edgepress.errors import nearest
 from edgepress.params import Config
 from edgepress.tasks.detection.codings import default_boxes, distances, queries
-from edgepress.tasks.detection.codings.coding import Coding
 
 _CODINGS = {"distances": distances, "default_boxes": default_boxes, "queries": queries}
 
@@ -28,12 +27,3 @@ def _read(raw: Any) -> Any:
 
 Entry = Annotated[distances.Params | default_boxes.Params | queries.Params, BeforeValidator(_read)]
 """Parameters of one of the codings."""
-
-
-def opened(entry: Entry, strides: tuple[int, ...], classes: int) -> Coding:
-    """Return the coding of an entry for a number of classes."""
-    if isinstance(entry, queries.Params):
-        return queries.coding(classes, params=entry)
-    if isinstance(entry, distances.Params):
-        return distances.coding(classes, strides)
-    return default_boxes.coding(classes, strides, params=entry)

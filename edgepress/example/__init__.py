@@ -1,0 +1,1 @@
+"""A folder that answers pictures on a machine without edgepress."""

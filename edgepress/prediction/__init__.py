@@ -1,0 +1,1 @@
+"""An export's answers to pictures, outside of the pipeline."""
