@@ -1,0 +1,279 @@
+"""Fitting: which tensor of a weights file is which of a network, and what did not fit.
+
+Names are held from their ends, so that whatever stands before them (`module.`, `backbone.`,
+`model.`, `ema.module.`) need not be known. Where names do not help, as between torchvision's
+MobileNets and timm's, the order does: a file whose tensors are, one by one, of the kind and shape
+of the backbone's is of the same network under other names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from edgepress.bundles.network import Network
+from edgepress.bundles.state_dict import Nests
+from edgepress.errors import UserError
+
+_LEAST = 0.5
+"""Share of the backbone's tensors below which a file is taken for another network's."""
+_MOST = 0.1
+"""Share of them that may be of another shape in it, as places are in a transformer."""
+_SHOWN = 4
+"""Pairs of names that a refusal shows."""
+_COUNTER = "num_batches_tracked"
+_HEAD = "head."
+_BACKBONE = "backbone."
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass
+class Fit:
+    """Tensors under the network's names, and what is told of the rest."""
+
+    wanted: int
+    """Tensors of the backbone; counters of batches are not among them."""
+    how: str
+    """By name or in order, and from which place of the file."""
+    nest: str
+    """The mapping of the file that they are from."""
+    root: str
+    """What stands there before the whole network's names."""
+    tensors: Tensors = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    """Names of the file whose place in the network is known."""
+    adapted: list[str] = field(default_factory=list)
+    misfits: list[str] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    @property
+    def loaded(self) -> int:
+        """Number of the backbone's tensors that the file has."""
+        return sum(name.startswith(_BACKBONE) for name in self.tensors)
+
+    @property
+    def enough(self) -> bool:
+        """Whether the file can be of this network."""
+        of_another_shape = len(self.misfits) > _MOST * self.wanted
+        return self.loaded >= _LEAST * self.wanted and not of_another_shape
+
+    def __str__(self) -> str:
+        """Return everything in one line."""
+        told = (
+            ("adapted to the input's channels", self.adapted),
+            ("of another shape", self.misfits),
+            ("left fresh", _layers(self.fresh)),
+            ("not used of the file", _layers(self.unused)),
+        )
+        lists = [f"{words}: {', '.join(names)}" for words, names in told if names]
+        whole = f"{self.loaded} of {self.wanted} tensors of the backbone {self.how}"
+        return "; ".join([whole, *lists])
+
+    def take(self, name: str, ours: Tensor, source: str, theirs: Tensor) -> None:
+        """Keep a tensor under the network's name, or say that it is of another shape."""
+        shaped = _shaped(theirs, ours)
+        self.taken.add(source)
+        if shaped is None:
+            self.misfits.append(f"{name} {_shape(ours)} (file {_shape(theirs)})")
+            return
+        self.tensors[name] = shaped
+        if shaped.numel() != theirs.numel():
+            self.adapted.append(f"{name} {_shape(theirs)} to {_shape(ours)}")
+
+
+def fit(network: Network, nests: Nests, prefix: str | None) -> Fit:
+    """Return what of a file fits the network; too little, or two that fit alike, is a UserError.
+
+    `prefix` is what stands before the backbone's names in the file; None finds it.
+    """
+    ours = _counted(network.backbone.state_dict())
+    named = _by_name(ours, nests, prefix)
+    found = named if named.enough else _by_order(ours, nests, prefix) or named
+    if not found.enough:
+        raise UserError(_refusal(named, ours, nests))
+    _fill_head(found, network, nests)
+    _tell(found, network, nests)
+    return found
+
+
+def _by_name(ours: Tensors, nests: Nests, prefix: str | None) -> Fit:
+    stem = _stem(ours)
+    bare = {_plain(name.removeprefix(stem)): name for name in ours}
+    nest, start = _place(bare, nests) if prefix is None else _given(nests, prefix)
+    root = start.removesuffix(f"{_BACKBONE}{stem}")
+    fit = Fit(len(ours), f"by name{_from(nest + start)}", nest, root)
+    for source, theirs in nests[nest].items():
+        plain = _plain(source)
+        name = bare.get(plain.removeprefix(start)) if plain.startswith(start) else None
+        if name is not None:
+            fit.take(_BACKBONE + name, ours[name], source, theirs)
+    return fit
+
+
+def _stem(names: Iterable[str]) -> str:
+    """Return the modules that all names begin with, as a wrapper's `model.`."""
+    common = os.path.commonprefix([f"{name.rpartition('.')[0]}." for name in names])
+    return common[: common.rfind(".") + 1]
+
+
+def _place(bare: dict[str, str], nests: Nests) -> tuple[str, str]:
+    """Return the mapping of the file and the prefix in it under which most names are ours."""
+    votes: Counter[tuple[str, str]] = Counter()
+    for nest, tensors in nests.items():
+        for name in map(_plain, tensors):
+            votes.update((nest, name[:at]) for at in _borders(name) if name[at:] in bare)
+    if not votes:
+        return next(iter(nests)), ""
+    most = max(votes.values())
+    places = [place for place, count in votes.items() if count == most]
+    chosen = [place for place in places if _is_average("".join(place))] or places
+    if len(chosen) > 1 and most >= _LEAST * len(bare):
+        known = ", ".join(repr("".join(place)) for place in chosen)
+        raise UserError(f"several of its parts fit alike: {known}; name one as prefix")
+    return chosen[0]
+
+
+def _given(nests: Nests, prefix: str) -> tuple[str, str]:
+    """Return the mapping of the file in which the user's prefix lies, and what is left of it."""
+    for nest in sorted(nests, key=len, reverse=True):
+        left = prefix.removeprefix(nest)
+        if prefix.startswith(nest) and any(name.startswith(left) for name in nests[nest]):
+            return nest, _plain(left)
+    names = [nest + name for nest, tensors in nests.items() for name in tensors]
+    raise UserError(f"no name begins with the prefix {prefix!r}; names are {_few(names)}")
+
+
+def _by_order(ours: Tensors, nests: Nests, prefix: str | None) -> Fit | None:
+    """Return the whole backbone from tensors that follow each other as its own do, if any do."""
+    places = [(nest, "") for nest in nests] if prefix is None else [_given(nests, prefix)]
+    for nest, start in sorted(places, key=lambda place: not _is_average(place[0])):
+        theirs = _counted({n: t for n, t in nests[nest].items() if _plain(n).startswith(start)})
+        pairs = list(zip(ours.items(), theirs.items(), strict=False))
+        if len(pairs) < len(ours) or not all(_alike(*pair) for pair in pairs):
+            continue
+        fit = Fit(len(ours), f"in the order of the file{_from(nest + start)}", nest, start)
+        for (name, wanted), (source, tensor) in pairs:
+            fit.take(_BACKBONE + name, wanted, source, tensor)
+        return fit
+    return None
+
+
+def _alike(ours: tuple[str, Tensor], theirs: tuple[str, Tensor]) -> bool:
+    last = [name.rpartition(".")[2] for name, _ in (ours, theirs)]
+    return last[0] == last[1] and _shaped(theirs[1], ours[1]) is not None
+
+
+def _fill_head(fit: Fit, network: Network, nests: Nests) -> None:
+    """Take what the file has of the head: by its names, or a classifier of as many classes."""
+    file, head = nests[fit.nest], _counted(network.head.state_dict())
+    sources = {name: f"{fit.root}{_HEAD}{name}" for name in head}
+    if not any(source in file for source in sources.values()):
+        sources = _classifier(head, {n: t for n, t in file.items() if n not in fit.taken})
+    for name, source in sources.items():
+        if source in file and file[source].shape == head[name].shape:
+            fit.take(_HEAD + name, head[name], source, file[source])
+
+
+def _classifier(head: Tensors, left: Tensors) -> dict[str, str]:
+    """Return name -> name in the file where one layer of it is as the only layer of the head."""
+    ends = {name: name.rpartition(".")[2] for name in head}
+    if sorted(ends.values()) != ["bias", "weight"]:
+        return {}
+    layers = [
+        {name: f"{stem}.{end}" for name, end in ends.items()}
+        for stem in dict.fromkeys(name.rpartition(".")[0] for name in left)
+    ]
+    found = [
+        layer
+        for layer in layers
+        if all(
+            source in left and left[source].shape == head[name].shape
+            for name, source in layer.items()
+        )
+    ]
+    return found[0] if len(found) == 1 else {}
+
+
+def _tell(fit: Fit, network: Network, nests: Nests) -> None:
+    """Write down what of the network is fresh and what of the file is unused."""
+    misfits = {each.partition(" ")[0] for each in fit.misfits}
+    fit.fresh = [
+        name
+        for name in _counted(network.state_dict())
+        if name not in fit.tensors and name not in misfits
+    ]
+    fit.unused = [name for name in _counted(nests[fit.nest]) if name not in fit.taken]
+
+
+def _refusal(fit: Fit, ours: Tensors, nests: Nests) -> str:
+    """Say how little fits, with the names of network and file side by side."""
+    left = [name for name in ours if _BACKBONE + name not in fit.tensors]
+    file = nests[max(nests, key=lambda nest: len(nests[nest]))]
+    theirs = [name for name in _counted(file) if name not in fit.taken]
+    pairs = "; ".join(
+        f"{mine} {_shape(ours[mine])} | {other} {_shape(file[other])}"
+        for mine, other in zip(left[:_SHOWN], theirs[:_SHOWN], strict=False)
+    )
+    misfits = f"; of another shape: {_few(fit.misfits)}" if fit.misfits else ""
+    return (
+        f"only {fit.loaded} of {fit.wanted} tensors of the backbone fit, neither by name nor in "
+        f"order{misfits}; network | file: {pairs}; give weights of this network, or name the prefix"
+    )
+
+
+def _shaped(theirs: Tensor, ours: Tensor) -> Tensor | None:
+    """Return a tensor in the shape of ours, or None where it cannot have it.
+
+    A linear layer may be a 1 x 1 convolution. A first convolution of three channels is summed for
+    one, as timm does, and one of a single channel is spread over three, for the same answers.
+    """
+    if [size for size in theirs.shape if size != 1] == [size for size in ours.shape if size != 1]:
+        return theirs.reshape(ours.shape)
+    if theirs.ndim == ours.ndim == 4 and {theirs.shape[1], ours.shape[1]} == {1, 3}:
+        whole = theirs.float().sum(1, keepdim=True)
+        spread = whole if ours.shape[1] == 1 else whole.expand(-1, 3, -1, -1) / 3
+        return spread.to(theirs.dtype) if spread.shape == ours.shape else None
+    return None
+
+
+def _plain(name: str) -> str:
+    """Return a name without what torch.compile adds, and as it was before timm flattened it."""
+    return re.sub(r"_(\d+)(?=\.)", r".\1", name.replace("_orig_mod.", ""))
+
+
+def _is_average(place: str) -> bool:
+    """Tell the moving average of a training's weights, which is what its scores are of."""
+    return "ema" in re.split(r"[._]", place)
+
+
+def _borders(name: str) -> Iterator[int]:
+    yield 0
+    yield from (at + 1 for at, letter in enumerate(name) if letter == ".")
+
+
+def _counted(tensors: Tensors) -> Tensors:
+    return {name: t for name, t in tensors.items() if not name.endswith(_COUNTER)}
+
+
+def _layers(names: list[str]) -> list[str]:
+    """Return the layers of tensors, each once."""
+    return list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _from(place: str) -> str:
+    return f" after {place!r}" if place else ""
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
