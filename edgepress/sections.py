@@ -290,7 +290,8 @@ def _network(tree: dict[str, Any], where: str, section: str) -> None:
     if "pretrained" in backbone:
         backbone["pretrained"] = False
     outputs = task.learner.outputs(spec)
-    network = build(Blueprint(backbone, tree[section]["head"], spec, outputs, where, section))
+    entries = (backbone, tree[section]["head"])
+    network = build(Blueprint(*entries, spec, outputs, where, section, guessed=True))
     weights = given(tree[section], where, section)
     if weights is not None:
         begin(network, weights, f"{where}: {section}.weights")

@@ -29,7 +29,7 @@ from edgepress.training.examples import Dataset
 from stages import loading
 from stages.decoded import Wanted
 from stages.places import MANIFEST, PARAMS, SCRATCH, SELECTION
-from stages.stage import Stage
+from stages.stage import Stage, refuse_strangers
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def begun(stage: Stage, section: str, splits: Splits) -> tuple[Network, dict[str
     outputs = splits.task.learner.outputs(spec)
     entries = (stage.raw(f"{section}.backbone"), stage.raw(f"{section}.head"))
     network = build(Blueprint(*entries, spec, outputs, str(PARAMS), section))
+    refuse_strangers(stage)  # before the training that would be lost
     weights = given(stage.raw(section), str(PARAMS), section)
     if weights is None:
         return network, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,34 @@ def test_weights_are_loaded_and_told_as_the_page_says() -> None:
     exec(compile(block("Weights", "python"), "page", "exec"), {"torch": torch, "model": model})
     assert problems(tree, "params.yaml") == []
     assert begun(tree) == block("Weights", "text")
+
+
+def test_network_of_the_page_is_built_and_read_again_as_a_bundle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from edgepress.bundles import bundle
+    from edgepress.bundles.network import Blueprint, build
+
+    section = "Your own network"
+    monkeypatch.setattr("sys.path", list(sys.path))
+    Path("nets").mkdir()
+    Path("nets/small.py").write_text(block(section, "python"))
+    tree = merged(section)
+    assert problems(tree, "params.yaml") == []
+    spec = validate(InputSpec, tree["input"], "params.yaml", "input")
+    task = open_task(("a", "b"))
+    entries = (tree["distill"]["backbone"], tree["distill"]["head"])
+    network = build(Blueprint(*entries, spec, task.learner.outputs(spec)))
+    bundle.save(Path("models/student"), network, bundle.Draft(task, *entries, spec, {}))
+    record, again = bundle.load(Path("models/student"))
+    assert record.backbone["entry"] == "nets.small:Net"
+    images = torch.randn(spec.shape)
+    assert torch.equal(again(images), network.eval()(images))
+
+
+def test_dvc_reads_what_the_page_says_once_it_is_merged() -> None:
+    from ruamel.yaml import YAML
+
+    text = (ROOT / "params.yaml").read_text()
+    after = merge(text, yaml.safe_load(block("Your own network", "yaml")), "page")
+    assert YAML(typ="safe").load(after)["distill"]["backbone"]["entry"] == "nets.small:Net"

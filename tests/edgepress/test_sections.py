@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,36 @@ def test_weights_are_refused_by_params_beside_pretrained_ones(tree: dict[str, An
 
 def test_weights_may_be_left_out_of_the_file(tree: dict[str, Any]) -> None:
     assert problems(put(tree, "train/weights", ...), "params.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "head", "words"),
+    [
+        ("users_sections_net:Vector", "linear", []),
+        ("users_sections_net:Logits", "own", []),  # for how many classes is not known yet
+        ("users_sections_net:Vektor", "linear", ["train.backbone: entry", "did you mean Vector?"]),
+        ("gone:Vector", "linear", ["there is no gone.py in the working directory"]),
+        ("users_sections_net:Vector", "unet", ["and the head takes maps [N, C, H, W]"]),
+    ],
+)
+def test_module_of_the_users_is_built_by_params(
+    entry: str,
+    head: str,
+    words: list[str],
+    tree: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "users_sections_net", raising=False)
+    Path("users_sections_net.py").write_text(
+        "from torch import nn\n"
+        "def Vector(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AvgPool2d(14), nn.Flatten())\n"
+        "def Logits(): return nn.Sequential(nn.Flatten(), nn.Linear(256, 10))\n"
+    )
+    wide = {"width": 8} if head == "unet" else {}
+    changed = put(tree, "train/backbone", {"method": "module", "entry": entry})
+    found = problems(put(changed, "train/head", {"method": head, **wide}), "params.yaml")
+    assert len(found) == bool(words), found
+    assert all(word in found[0] for word in words)
