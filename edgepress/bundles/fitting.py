@@ -8,7 +8,6 @@ of the backbone's is of the same network under other names.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,6 +28,7 @@ _SHOWN = 4
 _COUNTER = "num_batches_tracked"
 _HEAD = "head."
 _BACKBONE = "backbone."
+_WRAPPER = "model."
 
 Tensors = dict[str, Tensor]
 
@@ -91,22 +91,23 @@ class Fit:
 def fit(network: Network, nests: Nests, prefix: str | None) -> Fit:
     """Return what of a file fits the network; too little, or two that fit alike, is a UserError.
 
-    `prefix` is what stands before the backbone's names in the file; None finds it.
+    `prefix` is what the names of the backbone's tensors in the file begin with; None takes any.
     """
     ours = _counted(network.backbone.state_dict())
-    named = _by_name(ours, nests, prefix)
-    found = named if named.enough else _by_order(ours, nests, prefix) or named
+    within = nests if prefix is None else _within(nests, prefix)
+    named = _by_name(ours, within)
+    found = named if named.enough else _by_order(ours, within) or named
     if not found.enough:
-        raise UserError(_refusal(named, ours, nests))
+        raise UserError(_refusal(named, ours, within))
     _fill_head(found, network, nests)
-    _tell(found, network, nests)
+    _tell(found, network, within)
     return found
 
 
-def _by_name(ours: Tensors, nests: Nests, prefix: str | None) -> Fit:
+def _by_name(ours: Tensors, nests: Nests) -> Fit:
     stem = _stem(ours)
     bare = {_plain(name.removeprefix(stem)): name for name in ours}
-    nest, start = _place(bare, nests) if prefix is None else _given(nests, prefix)
+    nest, start = _place(bare, nests)
     root = start.removesuffix(f"{_BACKBONE}{stem}")
     fit = Fit(len(ours), f"by name{_from(nest + start)}", nest, root)
     for source, theirs in nests[nest].items():
@@ -118,9 +119,11 @@ def _by_name(ours: Tensors, nests: Nests, prefix: str | None) -> Fit:
 
 
 def _stem(names: Iterable[str]) -> str:
-    """Return the modules that all names begin with, as a wrapper's `model.`."""
-    common = os.path.commonprefix([f"{name.rpartition('.')[0]}." for name in names])
-    return common[: common.rfind(".") + 1]
+    """Return the wrappers that all names begin with: `model.` once or several times."""
+    stem = ""
+    while all(name.startswith(f"{stem}{_WRAPPER}") for name in names):
+        stem += _WRAPPER
+    return stem
 
 
 def _place(bare: dict[str, str], nests: Nests) -> tuple[str, str]:
@@ -140,25 +143,26 @@ def _place(bare: dict[str, str], nests: Nests) -> tuple[str, str]:
     return chosen[0]
 
 
-def _given(nests: Nests, prefix: str) -> tuple[str, str]:
-    """Return the mapping of the file in which the user's prefix lies, and what is left of it."""
-    for nest in sorted(nests, key=len, reverse=True):
-        left = prefix.removeprefix(nest)
-        if prefix.startswith(nest) and any(name.startswith(left) for name in nests[nest]):
-            return nest, _plain(left)
-    names = [nest + name for nest, tensors in nests.items() for name in tensors]
-    raise UserError(f"no name begins with the prefix {prefix!r}; names are {_few(names)}")
+def _within(nests: Nests, prefix: str) -> Nests:
+    """Return what of a file has a name that begins with the user's prefix."""
+    found = {
+        nest: {name: t for name, t in tensors.items() if f"{nest}{name}".startswith(prefix)}
+        for nest, tensors in nests.items()
+    }
+    kept = {nest: tensors for nest, tensors in found.items() if tensors}
+    if not kept:
+        names = [nest + name for nest, tensors in nests.items() for name in tensors]
+        raise UserError(f"no name begins with the prefix {prefix!r}; names are {_few(names)}")
+    return kept
 
 
-def _by_order(ours: Tensors, nests: Nests, prefix: str | None) -> Fit | None:
+def _by_order(ours: Tensors, nests: Nests) -> Fit | None:
     """Return the whole backbone from tensors that follow each other as its own do, if any do."""
-    places = [(nest, "") for nest in nests] if prefix is None else [_given(nests, prefix)]
-    for nest, start in sorted(places, key=lambda place: not _is_average(place[0])):
-        theirs = _counted({n: t for n, t in nests[nest].items() if _plain(n).startswith(start)})
-        pairs = list(zip(ours.items(), theirs.items(), strict=False))
+    for nest in sorted(nests, key=lambda place: not _is_average(place)):
+        pairs = list(zip(ours.items(), _counted(nests[nest]).items(), strict=False))
         if len(pairs) < len(ours) or not all(_alike(*pair) for pair in pairs):
             continue
-        fit = Fit(len(ours), f"in the order of the file{_from(nest + start)}", nest, start)
+        fit = Fit(len(ours), f"in the order of the file{_from(nest)}", nest, "")
         for (name, wanted), (source, tensor) in pairs:
             fit.take(_BACKBONE + name, wanted, source, tensor)
         return fit

@@ -23,7 +23,7 @@ class Weights(Config):
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Another file under this name is refused; null takes what is there."""
     prefix: str | None = None
-    """What stands before the backbone's names in the file, as `student.`; null finds it."""
+    """What the backbone's names in the file begin with, as `student.`; null takes any."""
 
 
 def given(section: dict[str, Any], where: str, key: str) -> Weights | None:

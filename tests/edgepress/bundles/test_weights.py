@@ -266,9 +266,22 @@ def test_parts_are_named_when_two_fit_alike(saved: Callable[[Any], Path]) -> Non
     path = saved({**_wrapped(state, "student."), **_wrapped(state, "teacher.")})
     with pytest.raises(UserError, match="fit alike: 'student.', 'teacher.'; name one as prefix"):
         _begin(path, _ours())
-    assert "after 'teacher.'" in str(_begin(path, _ours(), prefix="teacher."))
+    said = str(_begin(path, _ours(), prefix="teacher."))
+    assert said.endswith(
+        "by name after 'teacher.'; left fresh: head.fc; not used of the file: teacher.fc"
+    )
     with pytest.raises(UserError, match="no name begins with the prefix 'techer.'; names are stud"):
         _begin(path, _ours(), prefix="techer.")
+
+
+def test_prefix_narrows_the_file_when_more_stands_before_the_names(
+    saved: Callable[[Any], Path],
+) -> None:
+    state = _wrapped(_theirs(model="test_resnet").state_dict(), "backbone.")
+    both = {**_wrapped(state, "student."), **_wrapped(state, "teacher.")}
+    fit = _begin(saved({"model": both}), _ours(), prefix="model.student.")
+    assert fit.loaded == fit.wanted
+    assert "after 'model.student.backbone.'" in str(fit)
 
 
 def test_file_is_refused_when_it_is_missing_changed_damaged_or_not_finite(
