@@ -11,81 +11,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from edgepress.bundles.fit import BACKBONE, HEAD, Fit, Tensors, shaped, sizes
 from edgepress.bundles.network import Network
 from edgepress.bundles.state_dict import Nests
 from edgepress.errors import UserError
 
-_LEAST = 0.5
-"""Share of the backbone's tensors below which a file is taken for another network's."""
-_MOST = 0.1
-"""Share of them that may be of another shape in it, as places are in a transformer."""
 _SHOWN = 4
 """Pairs of names that a refusal shows."""
 _COUNTER = "num_batches_tracked"
-_HEAD = "head."
-_BACKBONE = "backbone."
 _WRAPPER = "model."
-
-Tensors = dict[str, Tensor]
-
-
-@dataclass
-class Fit:
-    """Tensors under the network's names, and what is told of the rest."""
-
-    wanted: int
-    """Tensors of the backbone; counters of batches are not among them."""
-    how: str
-    """By name or in order, and from which place of the file."""
-    nest: str
-    """The mapping of the file that they are from."""
-    root: str
-    """What stands there before the whole network's names."""
-    tensors: Tensors = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-    """Names of the file whose place in the network is known."""
-    adapted: list[str] = field(default_factory=list)
-    misfits: list[str] = field(default_factory=list)
-    fresh: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-
-    @property
-    def loaded(self) -> int:
-        """Number of the backbone's tensors that the file has."""
-        return sum(name.startswith(_BACKBONE) for name in self.tensors)
-
-    @property
-    def enough(self) -> bool:
-        """Whether the file can be of this network."""
-        of_another_shape = len(self.misfits) > _MOST * self.wanted
-        return self.loaded >= _LEAST * self.wanted and not of_another_shape
-
-    def __str__(self) -> str:
-        """Return everything in one line."""
-        told = (
-            ("adapted to the input's channels", self.adapted),
-            ("of another shape", self.misfits),
-            ("left fresh", _layers(self.fresh)),
-            ("not used of the file", _layers(self.unused)),
-        )
-        lists = [f"{words}: {', '.join(names)}" for words, names in told if names]
-        whole = f"{self.loaded} of {self.wanted} tensors of the backbone {self.how}"
-        return "; ".join([whole, *lists])
-
-    def take(self, name: str, ours: Tensor, source: str, theirs: Tensor) -> None:
-        """Keep a tensor under the network's name, or say that it is of another shape."""
-        shaped = _shaped(theirs, ours)
-        self.taken.add(source)
-        if shaped is None:
-            self.misfits.append(f"{name} {_shape(ours)} (file {_shape(theirs)})")
-            return
-        self.tensors[name] = shaped
-        if shaped.numel() != theirs.numel():
-            self.adapted.append(f"{name} {_shape(theirs)} to {_shape(ours)}")
 
 
 def fit(network: Network, nests: Nests, prefix: str | None) -> Fit:
@@ -108,13 +45,13 @@ def _by_name(ours: Tensors, nests: Nests) -> Fit:
     stem = _stem(ours)
     bare = {_plain(name.removeprefix(stem)): name for name in ours}
     nest, start = _place(bare, nests)
-    root = start.removesuffix(f"{_BACKBONE}{stem}")
+    root = start.removesuffix(f"{BACKBONE}{stem}")
     fit = Fit(len(ours), f"by name{_from(nest + start)}", nest, root)
     for source, theirs in nests[nest].items():
         plain = _plain(source)
         name = bare.get(plain.removeprefix(start)) if plain.startswith(start) else None
         if name is not None:
-            fit.take(_BACKBONE + name, ours[name], source, theirs)
+            fit.take(BACKBONE + name, ours[name], source, theirs)
     return fit
 
 
@@ -137,7 +74,7 @@ def _place(bare: dict[str, str], nests: Nests) -> tuple[str, str]:
     most = max(votes.values())
     places = [place for place, count in votes.items() if count == most]
     chosen = [place for place in places if _is_average("".join(place))] or places
-    if len(chosen) > 1 and most >= _LEAST * len(bare):
+    if len(chosen) > 1 and most > len(bare) // 2:
         known = ", ".join(repr("".join(place)) for place in chosen)
         raise UserError(f"several of its parts fit alike: {known}; name one as prefix")
     return chosen[0]
@@ -164,25 +101,25 @@ def _by_order(ours: Tensors, nests: Nests) -> Fit | None:
             continue
         fit = Fit(len(ours), f"in the order of the file{_from(nest)}", nest, "")
         for (name, wanted), (source, tensor) in pairs:
-            fit.take(_BACKBONE + name, wanted, source, tensor)
+            fit.take(BACKBONE + name, wanted, source, tensor)
         return fit
     return None
 
 
 def _alike(ours: tuple[str, Tensor], theirs: tuple[str, Tensor]) -> bool:
     last = [name.rpartition(".")[2] for name, _ in (ours, theirs)]
-    return last[0] == last[1] and _shaped(theirs[1], ours[1]) is not None
+    return last[0] == last[1] and shaped(theirs[1], ours[1]) is not None
 
 
 def _fill_head(fit: Fit, network: Network, nests: Nests) -> None:
     """Take what the file has of the head: by its names, or a classifier of as many classes."""
     file, head = nests[fit.nest], _counted(network.head.state_dict())
-    sources = {name: f"{fit.root}{_HEAD}{name}" for name in head}
+    sources = {name: f"{fit.root}{HEAD}{name}" for name in head}
     if not any(source in file for source in sources.values()):
         sources = _classifier(head, {n: t for n, t in file.items() if n not in fit.taken})
     for name, source in sources.items():
         if source in file and file[source].shape == head[name].shape:
-            fit.take(_HEAD + name, head[name], source, file[source])
+            fit.take(HEAD + name, head[name], source, file[source])
 
 
 def _classifier(head: Tensors, left: Tensors) -> dict[str, str]:
@@ -218,11 +155,11 @@ def _tell(fit: Fit, network: Network, nests: Nests) -> None:
 
 def _refusal(fit: Fit, ours: Tensors, nests: Nests) -> str:
     """Say how little fits, with the names of network and file side by side."""
-    left = [name for name in ours if _BACKBONE + name not in fit.tensors]
+    left = [name for name in ours if BACKBONE + name not in fit.tensors]
     file = nests[max(nests, key=lambda nest: len(nests[nest]))]
     theirs = [name for name in _counted(file) if name not in fit.taken]
     pairs = "; ".join(
-        f"{mine} {_shape(ours[mine])} | {other} {_shape(file[other])}"
+        f"{mine} {sizes(ours[mine])} | {other} {sizes(file[other])}"
         for mine, other in zip(left[:_SHOWN], theirs[:_SHOWN], strict=False)
     )
     misfits = f"; of another shape: {_few(fit.misfits)}" if fit.misfits else ""
@@ -230,21 +167,6 @@ def _refusal(fit: Fit, ours: Tensors, nests: Nests) -> str:
         f"only {fit.loaded} of {fit.wanted} tensors of the backbone fit, neither by name nor in "
         f"order{misfits}; network | file: {pairs}; give weights of this network, or name the prefix"
     )
-
-
-def _shaped(theirs: Tensor, ours: Tensor) -> Tensor | None:
-    """Return a tensor in the shape of ours, or None where it cannot have it.
-
-    A linear layer may be a 1 x 1 convolution. A first convolution of three channels is summed for
-    one, as timm does, and one of a single channel is spread over three, for the same answers.
-    """
-    if [size for size in theirs.shape if size != 1] == [size for size in ours.shape if size != 1]:
-        return theirs.reshape(ours.shape)
-    if theirs.ndim == ours.ndim == 4 and {theirs.shape[1], ours.shape[1]} == {1, 3}:
-        whole = theirs.float().sum(1, keepdim=True)
-        spread = whole if ours.shape[1] == 1 else whole.expand(-1, 3, -1, -1) / 3
-        return spread.to(theirs.dtype) if spread.shape == ours.shape else None
-    return None
 
 
 def _plain(name: str) -> str:
@@ -266,18 +188,9 @@ def _counted(tensors: Tensors) -> Tensors:
     return {name: t for name, t in tensors.items() if not name.endswith(_COUNTER)}
 
 
-def _layers(names: list[str]) -> list[str]:
-    """Return the layers of tensors, each once."""
-    return list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
-
-
 def _few(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _from(place: str) -> str:
     return f" after {place!r}" if place else ""
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"

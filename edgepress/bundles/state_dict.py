@@ -33,8 +33,6 @@ def read(path: Path) -> Nests:
 
     A file that needs more than tensors and plain values to be rebuilt is a UserError.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: file not found")
     loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
     nests = dict(_nests(loaded, ""))
     if not nests:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from edgepress.bundles import fitting, state_dict
+from edgepress.bundles.fit import Fit
 from edgepress.bundles.network import Network
 from edgepress.errors import UserError
 from edgepress.params import Config, validate
@@ -37,7 +38,7 @@ def given(section: dict[str, Any], where: str, key: str) -> Weights | None:
     return weights
 
 
-def begin(network: Network, weights: Weights, where: str) -> tuple[str, fitting.Fit]:
+def begin(network: Network, weights: Weights, where: str) -> tuple[str, Fit]:
     """Load what fits into `network`; return the file's sha256 and what fitted.
 
     A file that is missing, changed, unsafe or of another network is a UserError that begins with
@@ -45,18 +46,25 @@ def begin(network: Network, weights: Weights, where: str) -> tuple[str, fitting.
     """
     path = Path(weights.path)
     try:
-        nests = state_dict.read(path)
-        digest = sha256_file(path)
-        if weights.sha256 not in (None, digest):
-            raise UserError(f"{path}: its sha256 is {digest}, not {weights.sha256}")
-        fit = _fit(network, nests, weights)
+        digest = _hash(path, weights)
+        fit = _fit(network, state_dict.read(path), weights)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     network.load_state_dict(fit.tensors, strict=False)
     return digest, fit
 
 
-def _fit(network: Network, nests: state_dict.Nests, weights: Weights) -> fitting.Fit:
+def _hash(path: Path, weights: Weights) -> str:
+    """Return the file's sha256, held against the one that is asked for before anything is read."""
+    if not path.is_file():
+        raise UserError(f"{path}: file not found")
+    digest = sha256_file(path)
+    if weights.sha256 not in (None, digest):
+        raise UserError(f"{path}: its sha256 is {digest}, not {weights.sha256}")
+    return digest
+
+
+def _fit(network: Network, nests: state_dict.Nests, weights: Weights) -> Fit:
     try:
         fit = fitting.fit(network, nests, weights.prefix)
     except UserError as error:

@@ -18,7 +18,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 
 from edgepress.bundles import bundle
-from edgepress.bundles.fitting import Fit
+from edgepress.bundles.fit import Fit
 from edgepress.bundles.network import Network
 from edgepress.bundles.weights import Weights, begin
 from edgepress.data.preprocess import normalise
