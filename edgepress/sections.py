@@ -40,13 +40,18 @@ MODELS: dict[str, str] = {
 }
 """Key of a section -> module:class of its model; entries of METHODS inside it are left out."""
 
+TRAINED: dict[str, tuple[str, ...]] = {
+    name: ("backbone", "head", "recipe", "weights") for name in ("train", "distill")
+}
+"""Section of a network -> its keys, of which `weights` may be null or left out."""
+
 FREE = ("quantize", "export", "budgets")
 """Sections whose keys are the user's own: variants, exporters in use, places with bounds."""
 
 BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
 """Mappings whose keys are the user's own: precisions, scores."""
 
-EITHER = ("augment", "group", "inside")
+EITHER = ("augment", "group", "inside", "weights")
 """Keys whose value is a word, or null, or a mapping."""
 
 SECTIONS = (
@@ -99,6 +104,7 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
     for key, rule in (("seed", _seed), ("project", project_name)):
         if key in tree:
             yield partial(rule, tree[key], where)
+    yield from (partial(_keys, tree, key, where) for key in TRAINED if key in tree)
     for key, room in METHODS.items():
         yield partial(_mixing, tree, key, room, where)
     yield from (partial(_model, tree, key, where) for key in MODELS if key in tree)
@@ -146,6 +152,17 @@ def _model(tree: dict[str, Any], key: str, where: str) -> None:
         inner = {path.split(".")[1] for path in METHODS if path.startswith(f"{key}.")}
         raw = {name: value for name, value in raw.items() if name not in inner}
     validate(model, raw, where, key)
+
+
+def _keys(tree: dict[str, Any], key: str, where: str) -> None:
+    """Hold the keys of a network's section: one that is misspelt would be read by nobody."""
+    known = list(TRAINED[key])
+    for name in map(str, _entries(tree, key)):
+        if name not in known:
+            raise UserError(
+                f"{where}: {key}.{name}: unknown key; known: {', '.join(known)}"
+                f"{nearest(name, known)}"
+            )
 
 
 def _method(tree: dict[str, Any], key: str, room: str, where: str) -> None:
@@ -253,8 +270,9 @@ def _mixing(tree: dict[str, Any], key: str, room: str, where: str) -> None:
 
 
 def _network(tree: dict[str, Any], where: str, section: str) -> None:
-    """Build a network once, for two classes: what cannot take the input is refused here."""
+    """Build a network once, for two classes: what cannot take input or weights is refused here."""
     from edgepress.bundles.network import Blueprint, build
+    from edgepress.bundles.weights import begin, given
     from edgepress.records.inputs import InputSpec
     from edgepress.tasks.task import Task
 
@@ -272,7 +290,11 @@ def _network(tree: dict[str, Any], where: str, section: str) -> None:
     if "pretrained" in backbone:
         backbone["pretrained"] = False
     outputs = task.learner.outputs(spec)
-    build(Blueprint(backbone, tree[section]["head"], spec, outputs, where, section))
+    entries = (backbone, tree[section]["head"])
+    network = build(Blueprint(*entries, spec, outputs, where, section, guessed=True))
+    weights = given(tree[section], where, section)
+    if weights is not None:
+        begin(network, weights, f"{where}: {section}.weights")
 
 
 def _taught(tree: dict[str, Any], where: str) -> None:

@@ -18,7 +18,7 @@ USES = {
     "distill.head": "heads",
     "distill.recipe": "distillation",
 }
-
+FILES = ("distill.weights",)
 PROCESSOR = "instructions"
 
 
@@ -36,12 +36,14 @@ def work(stage: Stage) -> None:
                 "run train again"
             )
         teacher = Teacher(network, record.weights_sha256, SCRATCH / "teacher")
-        student = models.fresh(stage, "distill", splits)
+        student, origin = models.begun(stage, "distill", splits)
         checkpoint = models.open_checkpoint(
-            stage, "distill", splits.train.digest(), record.weights_sha256
+            stage, "distill", splits.train.digest(), record.weights_sha256, *origin.values()
         )
         history = recipe(models.job(stage, student, splits, checkpoint, progress), teacher)
-        draft = models.draft(stage, "distill", splits.task, teacher=TEACHER, selection=SELECTION)
+        draft = models.draft(
+            stage, "distill", splits.task, origin, teacher=TEACHER, selection=SELECTION
+        )
         progress("judging and writing", 0, 0)
         models.deliver(stage, STUDENT, student, draft, models.Trained(splits, history))
         checkpoint.clear()

@@ -18,7 +18,7 @@ from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {"embed": "encoders", "task": "tasks:labels"}
-FILES = "embed"
+FILES = ("embed",)
 PROCESSOR = "instructions"
 
 

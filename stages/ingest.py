@@ -17,7 +17,7 @@ from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {"ingest.source": "data.sources", "task": "tasks:labels"}
-FILES = "ingest.source"
+FILES = ("ingest.source",)
 
 
 def work(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from edgepress.bundles import bundle
 from edgepress.bundles.network import Blueprint, Network, build
+from edgepress.bundles.weights import begin, given
 from edgepress.data.images import ImageSet
 from edgepress.progress import Progress
 from edgepress.records.bundle import WEIGHTS
@@ -28,7 +29,7 @@ from edgepress.training.examples import Dataset
 from stages import loading
 from stages.decoded import Wanted
 from stages.places import MANIFEST, PARAMS, SCRATCH, SELECTION
-from stages.stage import Stage
+from stages.stage import Stage, refuse_strangers
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,23 @@ def read_splits(stage: Stage, progress: Progress) -> Splits:
     return Splits(**opened, task=task)
 
 
-def fresh(stage: Stage, section: str, splits: Splits) -> Network:
-    """Return the network of a section of params.yaml with weights of the run's seed."""
+def begun(stage: Stage, section: str, splits: Splits) -> tuple[Network, dict[str, str]]:
+    """Return the network of a section of params.yaml, and the sha256 of weights it starts from.
+
+    Without `weights`, and where they do not fit, it has those of the run's seed.
+    """
     torch.manual_seed(stage.seed)
     spec = splits.train.spec
     outputs = splits.task.learner.outputs(spec)
     entries = (stage.raw(f"{section}.backbone"), stage.raw(f"{section}.head"))
-    return build(Blueprint(*entries, spec, outputs, str(PARAMS), section))
+    network = build(Blueprint(*entries, spec, outputs, str(PARAMS), section))
+    refuse_strangers(stage)  # before the training that would be lost
+    weights = given(stage.raw(section), str(PARAMS), section)
+    if weights is None:
+        return network, {}
+    digest, fit = begin(network, weights, f"{PARAMS}: {section}.weights")
+    sys.stderr.write(f"{stage.title}: weights {weights.path}: {fit}\n")
+    return network, {"weights": digest}
 
 
 def job(
@@ -94,15 +105,20 @@ def open_checkpoint(stage: Stage, section: str, *inputs: str) -> Checkpoint:
     return Checkpoint(SCRATCH / "checkpoints" / f"{stage.title}-{key}")
 
 
-def draft(stage: Stage, section: str, task: Task, **inputs: Path) -> bundle.Draft:
-    """Return a Bundle's draft: the entries of `section`, and what it is made from."""
+def draft(
+    stage: Stage, section: str, task: Task, origin: dict[str, str], **inputs: Path
+) -> bundle.Draft:
+    """Return a Bundle's draft: the entries of `section`, and what it is made from.
+
+    `origin` is the sha256 of what did not come from a stage.
+    """
     hashes = {name: sha256_folder(path) for name, path in inputs.items()}
     return bundle.Draft(
         task=task,
         backbone=stage.raw(f"{section}.backbone"),
         head=stage.raw(f"{section}.head"),
         input=stage.section(InputSpec, "input"),
-        lineage={"stage": stage.title, "seed": str(stage.seed), **hashes},
+        lineage={"stage": stage.title, "seed": str(stage.seed), **origin, **hashes},
     )
 
 

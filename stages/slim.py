@@ -36,7 +36,7 @@ def work(stage: Stage) -> None:
         )
         slimmed: Slimmed = method(models.job(stage, student, splits, checkpoint, progress))
         draft = replace(
-            models.draft(stage, "distill", splits.task, student=STUDENT, selection=SELECTION),
+            models.draft(stage, "distill", splits.task, {}, student=STUDENT, selection=SELECTION),
             surgery=(*record.surgery, *slimmed.surgery),
         )
         trained = models.Trained(splits, slimmed.history)

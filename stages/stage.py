@@ -22,7 +22,7 @@ from edgepress.errors import PassingError, UserError
 from edgepress.methods import Method, resolve
 from edgepress.params import lookup, read_yaml, validate
 from edgepress.records.record import write_atomically
-from edgepress.state.code import Execution, Tree
+from edgepress.state.code import PACKAGES, Execution, Tree
 from edgepress.tasks.task import Task
 from stages.places import METRICS, PARAMS, SCRATCH, SOURCES
 
@@ -118,7 +118,7 @@ def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> No
         stage = Stage(name, key)
         with _alone(title):
             work(stage)
-            _refuse_strangers(stage)
+            refuse_strangers(stage)
             stage.finish()
     except PassingError as error:
         sys.exit(_refuse(title, str(error), os.EX_TEMPFAIL))
@@ -131,13 +131,19 @@ def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> No
         sys.exit(_refuse(title, f"{_USERS_ERRNO[error.errno]}{place}"))
 
 
-def _refuse_strangers(stage: Stage) -> None:
+def refuse_strangers(stage: Stage) -> None:
     """Refuse a result that depends on code which the stage's state does not know of."""
     spec = sys.modules["__main__"].__spec__
     if spec is None or spec.name != f"stages.{stage.name}":
         return  # another program's process holds more than this stage loaded
     execution = stage.execution()
-    strangers = execution.strangers(sys.modules)
+    strangers = execution.strangers(list(sys.modules))
+    brought = [name for name in strangers if name.partition(".")[0] not in PACKAGES]
+    if brought:
+        raise UserError(
+            f"{', '.join(brought)} of this folder was imported under a computed name, so that no "
+            "change of it would be seen; import it by name in the file of backbone.entry"
+        )
     if strangers:
         raise RuntimeError(
             f"{stage.title} loaded {', '.join(strangers)}, which edgepress/state/code.py does not "

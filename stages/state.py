@@ -67,11 +67,19 @@ def describe(execution: Execution) -> dict[str, Any]:
     if settings := execution.settings():
         found["settings"] = settings
     if "FILES" in says:
-        entry = lookup(dict(execution.params), says["FILES"], str(PARAMS))
-        if not isinstance(entry, dict):
-            raise UserError(f"{PARAMS}: {says['FILES']}: expected a mapping, got {entry!r}")
-        found["files"] = inputs.stamp(entry)
+        entries = (_entry(dict(execution.params), key) for key in says["FILES"])
+        found["files"] = inputs.stamp(*entries)
     return found
+
+
+def _entry(params: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the mapping at a key that names files; null, or no such key, names none."""
+    above, _, last = key.rpartition(".")
+    section = lookup(params, above, str(PARAMS)) if above else params
+    entry = (section or {}).get(last)
+    if not isinstance(entry, dict | None):
+        raise UserError(f"{PARAMS}: {key}: expected a mapping, got {entry!r}")
+    return entry or {}
 
 
 def _values(template: Any, params: dict[str, Any]) -> list[str]:

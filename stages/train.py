@@ -15,21 +15,21 @@ USES = {
     "train.head": "heads",
     "train.recipe": "training",
 }
-
+FILES = ("train.weights",)
 PROCESSOR = "instructions"
 
 
 def work(stage: Stage) -> None:
-    """Read the kept images, train the teacher from scratch, write it."""
+    """Read the kept images, train the teacher from scratch or given weights, write it."""
     _refuse_uncalibrated(stage)
     with lines(stage.title) as progress:
         recipe = stage.method("training", "train.recipe")
         progress("reading images", 0, 0)
         splits = models.read_splits(stage, progress)
-        network = models.fresh(stage, "train", splits)
-        checkpoint = models.open_checkpoint(stage, "train", splits.train.digest())
+        network, origin = models.begun(stage, "train", splits)
+        checkpoint = models.open_checkpoint(stage, "train", splits.train.digest(), *origin.values())
         history = recipe(models.job(stage, network, splits, checkpoint, progress))
-        draft = models.draft(stage, "train", splits.task, selection=SELECTION)
+        draft = models.draft(stage, "train", splits.task, origin, selection=SELECTION)
         progress("judging and writing", 0, 0)
         models.deliver(stage, TEACHER, network, draft, models.Trained(splits, history))
         checkpoint.clear()

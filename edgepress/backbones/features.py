@@ -11,9 +11,9 @@ from torch import nn
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
 
-Features = Literal["pooled", "maps"]
+Features = Literal["pooled", "maps", "outputs"]
 """pooled is one vector per item, [N, D], by the network's own pooling; maps are [N, C, H, W],
-finest first, as timm's `features_only` gives them."""
+finest first, as timm's `features_only` gives them; outputs are what the task asks of a network."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Backbone(nn.Module):
     """A network without a head: maps images to a Tensor (pooled) or a list of Tensors (maps)."""
 
     info: tuple[FeatureInfo, ...]
-    """One per feature, in order."""
+    """One per feature, in order; none where it gives the task's outputs."""
 
 
 def measured(network: Backbone, spec: InputSpec, name: str, sizes: str = "") -> Backbone:
@@ -37,11 +37,17 @@ def measured(network: Backbone, spec: InputSpec, name: str, sizes: str = "") -> 
 
     `name` is the network in the user's words, `sizes` says what it takes instead.
     """
+    network.info = _info(tried(network, spec, name, sizes), spec, name)
+    return network
+
+
+def tried(network: Backbone, spec: InputSpec, name: str, sizes: str = "") -> object:
+    """Return what a network gives for one empty image, or refuse it as `measured` does."""
     training = network.training
     network.eval()
     try:
         with torch.no_grad():
-            found = network(torch.zeros(spec.shape))
+            return network(torch.zeros(spec.shape))
     except Exception as error:  # Whatever a foreign network throws at a size is its refusal of it.
         raise UserError(
             f"{name} cannot take an input of {spec.height} x {spec.width} with "
@@ -49,8 +55,6 @@ def measured(network: Backbone, spec: InputSpec, name: str, sizes: str = "") -> 
         ) from None
     finally:
         network.train(training)
-    network.info = _info(found, spec, name)
-    return network
 
 
 def _info(found: object, spec: InputSpec, name: str) -> tuple[FeatureInfo, ...]:

@@ -119,6 +119,7 @@ def _same(old: Any, value: Any) -> bool:
 def _in_line(value: Any) -> Any:
     """Write new mappings and lists in one line, as params.yaml does."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     if isinstance(value, dict):
         mapping = CommentedMap((key, _in_line(item)) for key, item in value.items())
@@ -128,6 +129,8 @@ def _in_line(value: Any) -> Any:
         sequence = CommentedSeq(_in_line(item) for item in value)
         sequence.fa.set_flow_style()
         return sequence
+    if isinstance(value, str) and ":" in value:
+        return DoubleQuotedScalarString(value)  # DVC reads no bare colon inside of braces
     return value
 
 

@@ -104,15 +104,21 @@ def _cut(job: Job, params: Params) -> None:
 
 
 def _last(network: nn.Module, outputs: tuple[TensorSpec, ...]) -> list[nn.Module]:
-    """Return the head's layers whose output is as wide as one of the task's: they must stay so."""
+    """Return the head's layers whose output is as wide as one of the task's: they must stay so.
+
+    A model with a head of its own has it anywhere.
+    """
     widths = {
         size
         for output in outputs
         for size, letter in zip(output.shape, output.layout, strict=True)
         if letter in "CL"
     }
-    head = getattr(network, "head", network)
-    layers = [m for m in head.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    head, whole = (
+        [m for m in part.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        for part in (getattr(network, "head", network), network)
+    )
+    layers = head or whole
     return [m for m in layers if _width(m) in widths]
 
 

@@ -2,7 +2,8 @@
 
 Imports are followed in the syntax tree, in functions too. Methods are imported by name: a stage's
 module says in `USES` which entries of params.yaml name them, and in `MODULES` which modules the
-words of its target name. Comments, docstrings and layout do not count.
+words of its target name. Files of the user's own that a method's `entry` names are followed like
+ours, with what they import of the working directory. Comments, docstrings and layout do not count.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from edgepress.records.record import write_atomically
 
 PACKAGES = ("edgepress", "stages")
 ROOT = Path(__file__).parents[2]
-LAYOUT = 1
+ENTRY = "entry"
+"""Parameter of a method that names a module of the user's own: `package.file:name`."""
+LAYOUT = 2
 """Of what is remembered of a file; another number forgets it."""
 _DECLARED = ("USES", "MODULES", "SETTINGS", "FILES", "PROCESSOR")
 
@@ -34,22 +37,24 @@ class Source:
 
     digest: str
     imports: frozenset[str]
-    """Dotted names it may import, ours and others'."""
+    """Dotted names it may import, ours and others'; a relative one begins with its dots."""
     constants: Mapping[str, Any] = field(default_factory=dict)
     """USES, MODULES and the like, by name."""
 
 
 @dataclass
 class Tree:
-    """The project's own modules below a root; files are read once."""
+    """The project's own modules below a root, and the user's below another; read once."""
 
     root: Path = ROOT
     memory: Path | None = None
     """File of what was read before, by path, time and size; None remembers nothing."""
+    work: Path = Path()
+    """Where the user's own modules are imported from."""
     _read: dict[str, Source | None] = field(default_factory=dict)
 
     def source(self, module: str) -> Source | None:
-        """Return a module of ours; None for any other name."""
+        """Return a module of ours or of the user's; None for any other name."""
         if module not in self._read:
             path = self._path(module)
             self._read[module] = None if path is None else self._remembered(path)
@@ -98,7 +103,7 @@ class Tree:
             if source is None:
                 continue
             found.add(name)
-            waiting += [name.rpartition(".")[0], *self._ours(source.imports)]
+            waiting += [name.rpartition(".")[0], *self._ours(name, source.imports)]
         return frozenset(found - {""})
 
     def digest(self, modules: Iterable[str]) -> str:
@@ -123,20 +128,29 @@ class Tree:
             for module in modules
             if (source := self.source(module)) is not None
             for name in source.imports
+            if not name.startswith(".")
         }
         return frozenset(imports - set(PACKAGES) - set(sys.stdlib_module_names))
 
-    def _ours(self, names: Iterable[str]) -> Iterator[str]:
-        for name in names:
-            if name.partition(".")[0] in PACKAGES:
+    def _ours(self, importer: str, names: Iterable[str]) -> Iterator[str]:
+        users = not _is_ours(importer)  # What we import is never a file of the user's.
+        for name in (self._absolute(each, importer) for each in names):
+            if users or _is_ours(name):
                 # `from a.b import c` names a module or something in one.
                 yield name if self._path(name) is not None else name.rpartition(".")[0]
 
+    def _absolute(self, name: str, importer: str) -> str:
+        """Return a relative name as it is from the root."""
+        if not name.startswith("."):
+            return name
+        path, packages = self._path(importer), importer.split(".")
+        above = len(name) - len(name.lstrip(".")) - (path is not None and path.stem == "__init__")
+        return ".".join([*packages[: len(packages) - above], name.lstrip(".")])
+
     def _path(self, module: str) -> Path | None:
-        if module.partition(".")[0] not in PACKAGES:
-            return None
-        stem = self.root.joinpath(*module.split("."))
-        for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        root = self.root if _is_ours(module) else self.work
+        stem = root.joinpath(*module.split("."))
+        for path in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py") if module else ():
             if path.is_file():
                 return path
         return None
@@ -173,11 +187,10 @@ class Execution:
         return self.tree.digest(self.modules)
 
     def strangers(self, loaded: Iterable[str]) -> list[str]:
-        """Return which of the modules loaded are ours and not of the closure."""
-        ours = [name for name in loaded if name.partition(".")[0] in PACKAGES]
-        return sorted(
-            name for name in ours if name not in self.modules and self.tree.source(name) is not None
-        )
+        """Return which of the modules loaded are ours, or the user's, and not of the closure."""
+        users = not all(map(_is_ours, self.modules))
+        asked = [name for name in loaded if users or _is_ours(name)]
+        return sorted(name for name in asked if name not in self.modules and self.tree.source(name))
 
     def named(self) -> Iterator[str]:
         """Yield the modules of the methods that params.yaml and the stage's key name."""
@@ -188,6 +201,8 @@ class Execution:
                 top, _, file = room.partition(":")
                 name = f"edgepress.{top}.{entry['method']}"
                 yield f"{name}.{file}" if file else name
+            if isinstance(brought := entry.get(ENTRY), str):
+                yield brought.partition(":")[0]
         for template in self.constants.get("MODULES", ()):
             yield template.format(**words)
 
@@ -204,6 +219,10 @@ class Execution:
             words.update(runtime=parts[1], precision=parts[2])
             words["exporter"] = exporter_of(parts[1], f"params.yaml: places: {self.key}")
         return words
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
 
 
 def _parse(path: Path) -> Source:
@@ -233,8 +252,9 @@ def _imported(node: ast.AST) -> list[str]:
     """Return the names that one node may import while it runs."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module:
-        return [f"{node.module}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        place = "." * node.level + (f"{node.module}." if node.module else "")
+        return [place + alias.name for alias in node.names]
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
         first = node.args[0] if node.args else None
         if isinstance(first, ast.Constant) and isinstance(first.value, str):

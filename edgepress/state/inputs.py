@@ -1,7 +1,8 @@
 """Inputs: the user's own files by name, size and time, so that a change of them is seen.
 
 A source reads images where they lie, outside what the pipeline versions, and so does an encoder
-that takes embeddings made elsewhere. A stamp of them stands in for them as a dependency.
+that takes embeddings made elsewhere, and a network that starts from weights. A stamp of them stands
+in for them as a dependency.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ PATHS = ("path", "masks", "table", "embeddings", "ids")
 """Parameters that name a file or folder of the user's."""
 
 
-def stamp(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return count, bytes and digest of the files that the entry's paths name, if any."""
+def stamp(*entries: dict[str, Any]) -> dict[str, Any]:
+    """Return count, bytes and digest of the files that the entries' paths name, if any."""
     digest = hashlib.sha256()
     count = size = 0
-    for root in (Path(entry[key]) for key in PATHS if isinstance(entry.get(key), str)):
+    named = (entry.get(key) for entry in entries for key in PATHS)
+    for root in (Path(path) for path in named if isinstance(path, str)):
         for name, status in _files(root):
             digest.update(os.fsencode(name))  # a name need not be UTF-8
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ CWD = {
         ("seed", True, ["seed: expected an integer of 0 or more, got True"]),
         ("input/mean", [127.5], ["input: ", "mean 127.5 is not on the 0..1 scale", "by 255"]),
         ("input/std", [58.4], ["input: ", "std 58.4 is not on the 0..1 scale", "by 255"]),
+        ("train/weigths", None, ["train.weigths: unknown key", "did you mean weights?"]),
+        ("train/weights", "w.pth", ["train.weights: expected a mapping, got 'w.pth'"]),
+        ("train/weights", {"path": "gone.pth"}, ["train.weights: gone.pth: file not found"]),
+        (
+            "distill/weights",
+            {"path": "w.pth", "sha256": "1"},
+            ["distill.weights.sha256: String sh"],
+        ),
         ("trian", {}, ["trian: unknown section (did you mean train?)"]),
         ("project", ..., ["project: missing"]),
         ("gates/max_error/int8", ..., ["gates.max_error: no bound for the precision 'int8'"]),
@@ -164,3 +173,61 @@ def test_network_is_refused_by_params_when_it_cannot_take_the_input(
     found = problems(put(sized, key, {**value, **fixed}), "params.yaml")
     assert len(found) == 1, found
     assert all(word in found[0] for word in ["params.yaml: ", *words]), found[0]
+
+
+def test_weights_are_refused_by_params_when_they_are_of_another_network(
+    tree: dict[str, Any], tmp_path: Path
+) -> None:
+    import torch
+
+    torch.save(torch.nn.Linear(3, 2).state_dict(), tmp_path / "w.pth")
+    entry = {"path": str(tmp_path / "w.pth")}
+    found = problems(put(tree, "train/weights", entry), "params.yaml")
+    assert len(found) == 1, found
+    assert "train.weights" in found[0]
+    assert "only 0 of 75 tensors of the backbone fit" in found[0]
+    assert "conv1.weight 24x1x3x3 | weight 2x3" in found[0]
+
+
+def test_weights_are_refused_by_params_beside_pretrained_ones(tree: dict[str, Any]) -> None:
+    changed = put(tree, "train/backbone", {**TIMM, "model": "test_resnet", "pretrained": True})
+    found = problems(put(changed, "train/weights", {"path": "w.pth"}), "params.yaml")
+    assert len(found) == 1, found
+    assert "train: weights and backbone.pretrained exclude each other" in found[0]
+
+
+def test_weights_may_be_left_out_of_the_file(tree: dict[str, Any]) -> None:
+    assert problems(put(tree, "train/weights", ...), "params.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "head", "words"),
+    [
+        ("users_sections_net:Vector", "linear", []),
+        ("users_sections_net:Logits", "own", []),  # for how many classes is not known yet
+        ("users_sections_net:Vektor", "linear", ["train.backbone: entry", "did you mean Vector?"]),
+        ("gone:Vector", "linear", ["there is no gone.py in the working directory"]),
+        ("users_sections_net:Vector", "unet", ["and the head takes maps [N, C, H, W]"]),
+    ],
+)
+def test_module_of_the_users_is_built_by_params(
+    entry: str,
+    head: str,
+    words: list[str],
+    tree: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "users_sections_net", raising=False)
+    Path("users_sections_net.py").write_text(
+        "from torch import nn\n"
+        "def Vector(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AvgPool2d(14), nn.Flatten())\n"
+        "def Logits(): return nn.Sequential(nn.Flatten(), nn.Linear(256, 10))\n"
+    )
+    wide = {"width": 8} if head == "unet" else {}
+    changed = put(tree, "train/backbone", {"method": "module", "entry": entry})
+    found = problems(put(changed, "train/head", {"method": head, **wide}), "params.yaml")
+    assert len(found) == bool(words), found
+    assert all(word in found[0] for word in words)

@@ -1,11 +1,26 @@
-"""What training says of its network once it is learnt."""
+"""What training says of its network before and after it has learnt."""
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval, Score
+from edgepress.records.record import sha256_file
+from edgepress.training.examples import Examples
+from stages import models
 from stages.models import warn_collapsed
+from stages.stage import Stage
+from tests.classified import open_task
+
+INPUT = {"height": 16, "width": 16, "channels": 1, "mean": [0.5], "std": [0.5]}
+BACKBONE = {"method": "resnet_cifar", "depth": 8, "width": 8}
 
 
 def score(better: str, low: float, high: float, constant: float | None) -> Score:
@@ -35,3 +50,39 @@ def test_collapse_is_said_when_a_score_may_be_that_of_one_answer_for_all(
     warn_collapsed("train", (score(better, low, high, constant),))
     said = capsys.readouterr().err
     assert said.startswith("train: warning: collapsed: it 0.65 is not measurably better than")
+
+
+@pytest.fixture
+def splits() -> models.Splits:
+    pixels = np.zeros((2, 16, 16, 1), np.uint8)
+    examples = Examples(pixels, {"label": np.zeros(2)}, InputSpec.model_validate(INPUT))
+    return models.Splits(examples, examples, examples, open_task(("a", "b")))
+
+
+def staged(weights: dict[str, Any] | None) -> Stage:
+    section = {"backbone": BACKBONE, "head": {"method": "linear"}, "weights": weights}
+    tree = {"seed": 0, "input": INPUT, "task": {"method": "classification"}, "train": section}
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    return Stage("train")
+
+
+def test_network_starts_from_the_file_and_says_so_when_weights_are_given(
+    splits: models.Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fresh, origin = models.begun(staged(None), "train", splits)
+    assert (origin, capsys.readouterr().err) == ({}, "")
+    state = {name: tensor + 1 for name, tensor in fresh.backbone.state_dict().items()}
+    torch.save(state, "own.pth")
+    stage = staged({"path": "own.pth"})
+    network, origin = models.begun(stage, "train", splits)
+    assert torch.equal(network.backbone.state_dict()["conv1.weight"], state["conv1.weight"])
+    assert capsys.readouterr().err == (
+        "train: weights own.pth: 45 of 45 tensors of the backbone by name; left fresh: head.fc\n"
+    )
+    digest = sha256_file(Path("own.pth"))
+    assert origin == {"weights": digest}
+    assert models.draft(stage, "train", splits.task, origin).lineage["weights"] == digest

@@ -177,3 +177,11 @@ def test_merge_raises_nothing_of_its_own_when_tasks_or_gates_are_no_mappings(
         merge(BASE + base, {"task": task}, "p")
     with contextlib.suppress(UserError):
         merge(BASE + base, {"task": {"method": "b"}}, "p")
+
+
+def test_merge_quotes_a_value_that_dvc_would_not_read_bare() -> None:
+    from ruamel.yaml import YAML
+
+    entry = {"method": "module", "entry": "nets.small:Net"}
+    after = merge("train:\n  backbone: {method: other}\n", {"train": {"backbone": entry}}, "p")
+    assert YAML(typ="safe").load(after)["train"]["backbone"] == entry

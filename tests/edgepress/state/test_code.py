@@ -103,3 +103,66 @@ def test_damaged_memory_is_forgotten(tree: Tree, text: str) -> None:
     memory = tree.root / "memory.json"
     memory.write_text(text)
     assert Tree(tree.root, memory).closure(["edgepress.c"]) == {"edgepress", "edgepress.c"}
+
+
+USERS = {
+    "nets/__init__.py": "",
+    "nets/net.py": "import torch\nfrom .layers import Block\nfrom . import parts\nimport shared\n",
+    "nets/layers.py": "from ..above import nothing\nBlock = 1\n",
+    "nets/parts.py": "",
+    "nets/idle.py": "",
+    "shared.py": "from edgepress.c import thing\n",
+}
+
+
+@pytest.fixture
+def brought(tree: Tree, tmp_path: Path) -> Execution:
+    """An execution whose method names a file of the user's, in a folder of its own."""
+    work = tmp_path / "work"
+    for name, text in USERS.items():
+        path = work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    entry = {"method": "two", "entry": "nets.net:Net"}
+    return Execution("make", None, {"made": {"by": entry}}, Tree(tree.root, work=work))
+
+
+def test_users_files_are_code_when_an_entry_names_one_and_it_imports_others(
+    brought: Execution,
+) -> None:
+    users = {name for name in brought.modules if not name.startswith(("edgepress", "stages"))}
+    assert users == {"nets", "nets.net", "nets.layers", "nets.parts", "shared"}
+    assert "torch" in brought.tree.outside(brought.modules)
+    assert "" not in brought.tree.outside(brought.modules)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "same"),
+    [
+        ("nets/layers.py", "Block = 2\n", False),
+        ("shared.py", "value = 3\n", False),
+        ("nets/parts.py", "# a comment\n", True),
+        ("nets/idle.py", "value = 3\n", True),
+    ],
+)
+def test_digest_changes_when_a_file_that_the_users_module_imports_does(
+    file: str, text: str, same: bool, brought: Execution
+) -> None:
+    before, work = brought.digest, brought.tree.work
+    (work / file).write_text(text)
+    again = Execution("make", None, brought.params, Tree(brought.tree.root, work=work))
+    assert (again.digest == before) is same
+
+
+def test_users_file_is_a_stranger_when_it_was_imported_under_a_computed_name(
+    brought: Execution,
+) -> None:
+    assert brought.strangers(["nets.net", "nets.idle", "torch", "shared"]) == ["nets.idle"]
+
+
+def test_files_beside_the_project_are_no_code_when_no_entry_names_them(
+    tree: Tree, brought: Execution
+) -> None:
+    plain = Execution("make", None, {"made": {"by": {"method": "two"}}}, brought.tree)
+    assert plain.strangers(["nets.net", "shared"]) == []
+    assert plain.digest == execution(tree, "two").digest

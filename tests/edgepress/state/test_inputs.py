@@ -79,3 +79,11 @@ def test_stamp_covers_embeddings_and_their_ids(images: Path) -> None:
         (images / change).write_bytes(b"12345")
         seen.add(str(stamp(entry)["digest"]))
     assert len(seen) == 3
+
+
+def test_stamp_covers_every_entry_when_there_are_several(images: Path) -> None:
+    weights = {"path": f"{images}/a/1.png"}
+    before = stamp(weights, {"path": f"{images}/b/1.png"})
+    assert before["files"] == 2
+    (images / "b" / "1.png").write_bytes(b"12345")
+    assert stamp(weights, {"path": f"{images}/b/1.png"})["digest"] != before["digest"]
