@@ -17,7 +17,7 @@ COMMANDS: dict[str, str] = {
     "preset": "show, check and write what a preset changes in params.yaml",
     "data": "convert a source of objects to the format of another tool",
     "doctor": "say which exporters, runtimes and devices work here",
-    "report": "print the last run's table of targets and verdicts",
+    "report": "say which file of the last run to ship, and print its table of targets and verdicts",
     "embed": "turn images into embeddings, at any scale",
     "curate": "select the samples worth training on",
 }
