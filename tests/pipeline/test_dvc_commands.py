@@ -69,6 +69,18 @@ def test_teacher_alone_is_trained_when_an_experiment_sets_its_epochs(clone: Proj
     assert shown.returncode == 0, shown.stderr
     assert "train.recipe.epochs" in shown.stdout
     assert "metrics/train.json:epochs" in shown.stdout
+    # As docs/comparing.md says it: of hundreds of columns those that differ.
+    few = clone.run("dvc", "exp", "show", "-n", "2", "--only-changed", "--drop", ".*cost.*", "--csv")
+    columns = few.stdout.splitlines()[0].split(",")
+    assert {"train.recipe.epochs", "train.recipe.learning_rate"} <= set(columns)
+    assert len(columns) < 30
+    _git(clone, "commit", "-qam", "Two epochs")
+    between = clone.run("dvc", "metrics", "diff", "HEAD~1", "HEAD", "--json")
+    assert json.loads(between.stdout)["metrics/train.json"]["epochs"] == {
+        "old": 4,
+        "new": 2,
+        "diff": -2,
+    }
 
 
 def test_learning_curves_are_drawn_when_plots_are_shown(clone: Project, tmp_path: Path) -> None:
