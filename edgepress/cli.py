@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "data": "convert a source of objects to the format of another tool",
     "doctor": "say which exporters, runtimes and devices work here",
     "report": "say which file of the last run to ship, and print its table of targets and verdicts",
+    "compare": "set two finished runs side by side, item by item",
     "embed": "turn images into embeddings, at any scale",
     "curate": "select the samples worth training on",
 }

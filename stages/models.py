@@ -19,6 +19,7 @@ from edgepress.records.history import History
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import Manifest
 from edgepress.records.measurement import Score
+from edgepress.records.predictions import Predictions
 from edgepress.records.record import sha256_folder
 from edgepress.records.selection import Selection
 from edgepress.tasks.task import Task
@@ -37,6 +38,7 @@ class Splits:
     val: Examples
     test: Examples
     task: Task
+    test_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def read_splits(stage: Stage) -> Splits:
         name: Examples(images.pixels(spec), images.truth(task.labels, spec), spec)
         for name, images in sets.items()
     }
-    return Splits(**decoded, task=task)
+    return Splits(**decoded, task=task, test_ids=tuple(sets["test"].ids))
 
 
 def fresh(stage: Stage, section: str, splits: Splits) -> Network:
@@ -108,15 +110,18 @@ def draft(stage: Stage, section: str, task: Task, **inputs: Path) -> bundle.Draf
 def deliver(
     stage: Stage, path: Path, network: nn.Module, draft: bundle.Draft, trained: Trained
 ) -> None:
-    """Write the Bundle and its learning curve, and record what the model is and how good."""
-    splits, history = trained.splits, trained.history
+    """Write the Bundle, its learning curve and test answers, and record what it is and how good."""
+    splits, history, task = trained.splits, trained.history, trained.splits.task
+    answers = loop.answers(network, splits.test, task)
     found = {
-        name: loop.scores(network, getattr(splits, name), splits.task) for name in ("val", "test")
+        "val": loop.scores(network, splits.val, task),
+        "test": task.answers.score(answers, None, splits.test.truth, loop.CONFIDENCE),
     }
     network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with stage.output(path) as folder:
         record = bundle.save(folder, network, draft)
         History(epochs=tuple(history)).write(folder)
+        Predictions.create(folder, splits.test_ids, answers)
         size = (folder / WEIGHTS).stat().st_size
     warn_collapsed(stage.title, found["test"])
     stage.metrics(
