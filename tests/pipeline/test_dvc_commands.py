@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def test_teacher_alone_is_trained_when_an_experiment_sets_its_epochs(clone: Proj
         "new": 2,
         "diff": -2,
     }
-    told = clone.run("edgepress", "compare", "HEAD~1", ".", "--json", "compared.json")
+    compare = (sys.executable, "-m", "edgepress.cli", "compare")
+    told = clone.run(*compare, "HEAD~1", ".", "--json", "compared.json")
     assert told.returncode == 0, told.stderr
     assert "train.recipe.epochs: 4 -> 2" in told.stdout
     rows = json.loads((clone.folder / "compared.json").read_text())["rows"]
