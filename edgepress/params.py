@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -69,6 +70,15 @@ def lookup(tree: dict[str, Any], key: str, where: str) -> Any:
         value = value[part]
         seen.append(part)
     return value
+
+
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every value below `name` with its dotted key; an empty mapping is a value."""
+    if isinstance(value, dict) and value:
+        for inner, below in value.items():
+            yield from leaves(f"{name}.{inner}" if name else str(inner), below)
+    else:
+        yield name, value
 
 
 def validate(model: type[M], raw: Any, where: str, key: str) -> M:

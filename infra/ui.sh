@@ -27,7 +27,9 @@ trap 'exit 0' INT TERM HUP
 
 start mlflow "$bin/mlflow" server --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
     --host "$home" --port "$MLFLOW_PORT" --workers 1
-start prefect "$bin/prefect" server start --host "$home" --port "$PREFECT_PORT"
+# Its page would ask port 4200, or the server of the user's own profile.
+PREFECT_UI_API_URL="http://$home:$PREFECT_PORT/api" \
+    start prefect "$bin/prefect" server start --host "$home" --port "$PREFECT_PORT"
 start report "$bin/python" -m http.server --bind "$home" --directory reports "$REPORT_PORT"
 
 echo "MLflow   http://$home:$MLFLOW_PORT   runs, models and their aliases"

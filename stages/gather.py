@@ -166,6 +166,7 @@ def _target(key: str, baseline: str) -> TargetRun:
         measurement=_read(Measurement, measured),
         verdicts=_read(Verdicts, judged),
         diagnosed=_read(Diagnosed, measured),
+        folder=exported,
         baseline=str(target.model_copy(update={"precision": baseline})),
     )
 

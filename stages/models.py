@@ -20,6 +20,7 @@ from edgepress.records.history import History
 from edgepress.records.inputs import InputSpec
 from edgepress.records.manifest import Manifest
 from edgepress.records.measurement import Score
+from edgepress.records.predictions import Predictions
 from edgepress.records.record import sha256_folder
 from edgepress.records.selection import Selection
 from edgepress.tasks.task import Task
@@ -40,6 +41,7 @@ class Splits:
     val: Dataset
     test: Dataset
     task: Task
+    test_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def read_splits(stage: Stage, progress: Progress) -> Splits:
         name: loading.examples(stage, Wanted(name, images, task), progress)
         for name, images in sets.items()
     }
-    return Splits(**opened, task=task)
+    return Splits(**opened, task=task, test_ids=tuple(sets["test"].ids))
 
 
 def begun(stage: Stage, section: str, splits: Splits) -> tuple[Network, dict[str, str]]:
@@ -125,15 +127,18 @@ def draft(
 def deliver(
     stage: Stage, path: Path, network: nn.Module, draft: bundle.Draft, trained: Trained
 ) -> None:
-    """Write the Bundle and its learning curve, and record what the model is and how good."""
-    splits, history = trained.splits, trained.history
+    """Write the Bundle, its learning curve and test answers, and record what it is and how good."""
+    splits, history, task = trained.splits, trained.history, trained.splits.task
+    answers = loop.answers(network, splits.test, task)
     found = {
-        name: loop.scores(network, getattr(splits, name), splits.task) for name in ("val", "test")
+        "val": loop.scores(network, splits.val, task),
+        "test": task.answers.score(answers, None, splits.test.truth, loop.CONFIDENCE),
     }
     network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with stage.output(path) as folder:
         record = bundle.save(folder, network, draft)
         History(epochs=tuple(history)).write(folder)
+        Predictions.create(folder, splits.test_ids, answers)
         size = (folder / WEIGHTS).stat().st_size
     warn_collapsed(stage.title, found["test"])
     stage.metrics(

@@ -18,9 +18,9 @@ from stages.gather import gather
 from stages.lineage import Lock
 from stages.places import MANIFEST, METRICS, REGISTERED
 from stages.progress import lines
-from stages.releases import releases, stage_logs
+from stages.releases import releases, stage_logs, whole_log
 from stages.stage import Stage, main
-from stages.tracking import Store
+from stages.tracking import ARTIFACTS, Store
 
 
 def work(stage: Stage) -> None:
@@ -31,7 +31,13 @@ def work(stage: Stage) -> None:
     digests = "".join(log.digest for log in logs) + run.provenance.params_sha256
     dirty = str(run.provenance.dirty).lower()
     tags = {"git.commit": run.provenance.commit or "none", "git.dirty": dirty}
-    runs = store.log_stages(hashlib.sha256(digests.encode()).hexdigest(), logs, tags)
+    execution = hashlib.sha256(digests.encode()).hexdigest()
+    # What `dvc exp run` calls its experiment; DVC gives it to the stages it runs.
+    tried = os.environ.get("DVC_EXP_NAME")
+    whole = whole_log(tried or f"run {execution[:8]}", run, stage.tree)
+    if tried:
+        tags["dvc.experiment"] = tried
+    runs = store.log_stages(execution, whole, logs, tags)
     data = Manifest.read(MANIFEST).table_sha256[:32]
     margin = stage.section(Gates, "gates").max_drop
     answers = {}
@@ -81,7 +87,13 @@ def open_store(stage: Stage) -> Store:
     """Open the store of params.yaml, or the one the environment names."""
     params = stage.section(Registry, "register")
     uri = os.environ.get("MLFLOW_TRACKING_URI") or params.tracking_uri
-    return Store(uri, str(stage.raw("project")))
+    store = Store(uri, str(stage.raw("project")))
+    if store.moved_from is not None:
+        sys.stderr.write(
+            f"{stage.title}: {uri} was copied or moved from elsewhere: its files are those of "
+            f"{ARTIFACTS}/ here, no longer {store.moved_from}\n"
+        )
+    return store
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepress.errors import UserError
+from edgepress.params import leaves
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Interval, Measurement
 from edgepress.records.record import sha256_file, sha256_folder
@@ -80,6 +81,30 @@ def stage_logs(run: Run, lock: Lock) -> list[StageLog]:
                 )
             )
     return logs
+
+
+def whole_log(title: str, run: Run, tree: Mapping[str, Any]) -> StageLog:
+    """Return the log of a whole run: all parameters, and the scores that two are compared by."""
+    metrics = {
+        f"{model.name}.{name}": value
+        for model in run.models
+        for name, value in model.scores.items()
+    }
+    for target in run.targets:
+        metrics |= {f"{target.key}.{name}": value for name, value in _main(target)}
+    for outcome in ("pass", "fail", "not-run"):
+        metrics[f"targets.{outcome}"] = float(run.count(outcome))
+    params = {name: _text(value) for name, value in leaves("", dict(tree))}
+    return StageLog(title, params, metrics)
+
+
+def _main(target: TargetRun) -> Iterator[tuple[str, float]]:
+    if target.score is not None:
+        yield target.score.name, target.score.value.value
+    if target.measurement is not None:
+        yield "size_mb", target.measurement.size_bytes / 1e6
+        if target.measurement.latency is not None:
+            yield "p50_ms", target.measurement.latency.p50_ms.value
 
 
 def releases(run: Run, lock: Lock) -> list[Release]:
@@ -194,20 +219,12 @@ def _interval(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
 
 def _params(lock: Lock, title: str) -> Iterator[tuple[str, Any]]:
     for name, value in lock.params(title).items():
-        yield from _leaves(name, value)
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for inner, below in value.items():
-            yield from _leaves(f"{name}.{inner}", below)
-    else:
-        yield name, value
+        yield from leaves(name, value)
 
 
 def _numbers(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in tree.items():
-        for path, leaf in _leaves(name, value):
+        for path, leaf in leaves(name, value):
             if isinstance(leaf, int | float) and not isinstance(leaf, bool):
                 yield path, float(leaf)
 

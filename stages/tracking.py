@@ -26,6 +26,7 @@ from edgepress.validation.promotion import Standing, refusal
 from stages.aliases import CANDIDATE, CHAMPION, Aliases
 from stages.outages import explained, probe, unopened
 from stages.releases import Release, StageLog
+from stages.relocation import relocate
 
 # MLflow reads these while it is imported; a closed network must not hold a run up for minutes.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -96,6 +97,8 @@ class Store:
         self.uri = uri
         self.project = project_name(project, "params.yaml")
         probe(uri)
+        self.moved_from = relocate(uri, self.project, ARTIFACTS)
+        """Address of the files before the project was copied or moved here."""
         mlflow.set_tracking_uri(uri)
         try:
             self.client = mlflow.MlflowClient()
@@ -105,15 +108,18 @@ class Store:
 
     @_reached
     def log_stages(
-        self, execution: str, logs: Sequence[StageLog], tags: Mapping[str, str]
+        self, execution: str, whole: StageLog, logs: Sequence[StageLog], tags: Mapping[str, str]
     ) -> dict[str, str]:
         """Log one parent run and a child per stage execution; return title -> run id.
 
-        A stage that was up to date keeps the run of its last execution; the parent names it.
+        The parent has the run's parameters and main scores, `whole`. A stage that was up to date
+        keeps the run of its last execution; the parent names it.
         """
         parent = self._find_run({"execution": execution})
         if parent is None:
-            parent = self._new_run(f"run {execution[:8]}", {"execution": execution})
+            parent = self._new_run(whole.title, {"execution": execution})
+        if parent.info.status == "RUNNING":
+            self._log_numbers(parent, whole)
         runs = {log.title: self._log_stage(log, parent.info.run_id) for log in logs}
         named = {**tags, **{f"stage.{title}": run_id for title, run_id in runs.items()}}
         self._log(parent, tags=[RunTag(_key(name), value) for name, value in named.items()])
@@ -181,15 +187,18 @@ class Store:
         if run is None:
             run = self._new_run(log.title, {**identity, "mlflow.parentRunId": parent})
         if run.info.status == "RUNNING":
-            # The same time stamp makes a second attempt overwrite the first.
-            at = int(run.info.start_time)
-            metrics = [Metric(_key(name), value, at, 0) for name, value in log.metrics.items()]
-            for name, points in log.curves.items():
-                metrics += [Metric(_key(name), value, at, epoch) for epoch, value in points]
-            params = [Param(_key(name), value[:6000]) for name, value in log.params.items()]
-            self._log(run, metrics=metrics, params=params)
+            self._log_numbers(run, log)
             self.client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
+
+    def _log_numbers(self, run: Any, log: StageLog) -> None:
+        # The same time stamp makes a second attempt overwrite the first.
+        at = int(run.info.start_time)
+        metrics = [Metric(_key(name), value, at, 0) for name, value in log.metrics.items()]
+        for name, points in log.curves.items():
+            metrics += [Metric(_key(name), value, at, epoch) for epoch, value in points]
+        params = [Param(_key(name), value[:6000]) for name, value in log.params.items()]
+        self._log(run, metrics=metrics, params=params)
 
     def _log(self, run: Any, **kinds: list[Any]) -> None:
         for kind, items in kinds.items():

@@ -5,6 +5,7 @@ What this machine cannot show is written down with its reason; the gates judge i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgepress.records.changed import Changed
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Measurement
 from edgepress.records.not_exported import NotExported
+from edgepress.records.predictions import Predictions
 from edgepress.records.quantized import REFERENCE, Quantized
 from edgepress.records.record import sha256_folder
 from edgepress.records.reference import Reference
@@ -43,20 +45,32 @@ def work(stage: Stage) -> None:
     target = Target.parse(str(stage.key))
     baseline = target.model_copy(update={"precision": str(stage.raw("baseline"))})
     folder = EXPORTED / str(target)
-    told: Told | None = None
+    answered: _Answered | None = None
     if (folder / NotExported.file_name).exists():
         found = _absent(target, NotExported.read(folder), folder)
     else:
-        found, told = _measure(stage, Subject.read(folder), baseline)
+        found, answered = _measure(stage, Subject.read(folder), baseline)
     with stage.output(MEASURED / str(target)) as out:
         found.write(out)
-        if told is not None:
-            told.diagnosed.write(out)
-            Changed.create(out, told.changed)
+        if answered is not None:
+            answered.told.diagnosed.write(out)
+            Changed.create(out, answered.told.changed)
+            Predictions.create(out, answered.ids, answered.answers)
     stage.metrics(**_numbers(found))
 
 
-def _measure(stage: Stage, subject: Subject, baseline: Target) -> tuple[Measurement, Told | None]:
+@dataclass(frozen=True)
+class _Answered:
+    """An export's answers to the test items, and what they tell."""
+
+    ids: tuple[str, ...]
+    answers: Arrays
+    told: Told
+
+
+def _measure(
+    stage: Stage, subject: Subject, baseline: Target
+) -> tuple[Measurement, _Answered | None]:
     """Measure an export; None where it gave no answers that could tell more."""
     target = subject.exported.target
     rival = None
@@ -67,7 +81,10 @@ def _measure(stage: Stage, subject: Subject, baseline: Target) -> tuple[Measurem
         truth = _truth(stage, subject, progress)
         answered: list[Arrays] = []
         found = measure(subject, rival, truth, plan, answered.append)
-    return found, tell(truth.task, answered[0], truth.reference) if answered else None
+    if not answered:
+        return found, None
+    (ours,), reference = answered, truth.reference
+    return found, _Answered(reference.ids, ours, tell(truth.task, ours, reference))
 
 
 def _absent(target: Target, record: NotExported, folder: Path) -> Measurement:

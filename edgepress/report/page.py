@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgepress.report import words
 from edgepress.report.chain import links
+from edgepress.report.choice import choices
 from edgepress.report.concepts import scatters
 from edgepress.report.conditions import settings
 from edgepress.report.curves import learning_curves
@@ -27,6 +28,7 @@ def render(run: Run) -> str:
         .get_template("page.html.j2")
         .render(
             run=run,
+            choices=choices(run.targets),
             graph=lay_out(run.stages),
             curves=learning_curves(run.models),
             links=links(run),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from edgepress.records.bundle import Bundle
 from edgepress.records.diagnosis import Diagnosed
@@ -152,6 +153,8 @@ class TargetRun:
     diagnosed: Diagnosed | None = None
     changed: tuple[Shown, ...] = ()
     """Test items whose answers are farthest from the float network's."""
+    folder: Path | None = None
+    """Where the exported files lie."""
 
     @property
     def key(self) -> str:

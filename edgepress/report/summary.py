@@ -1,4 +1,4 @@
-"""The summary: one line per target in the terminal, from what was measured and judged."""
+"""The summary: what to ship, and one line per target in the terminal, from the records."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edgepress.errors import UserError
+from edgepress.records.exported import Exported
 from edgepress.records.measurement import Measurement
 from edgepress.records.verdict import Outcome, Verdicts
 from edgepress.report import words
+from edgepress.report.choice import choices
 from edgepress.report.gates import obstacles
 from edgepress.report.run import TargetRun
 
@@ -33,12 +35,16 @@ def read(folder: Path, keys: Sequence[str] | None = None) -> list[TargetRun]:
             f"{folder}: no measured/*/{_MEASURED} of a target that params.yaml names; "
             "run the validate stage or name its folder"
         )
-    return [_read_one(each, folder / "judged" / each.name) for each in wanted]
+    return [_read_one(folder, each.name) for each in wanted]
 
 
 def show(targets: Sequence[TargetRun], console: Console | None = None) -> None:
-    """Print target, score, p50, size, speedup and verdict, with reasons of what did not pass."""
+    """Print what to ship, a line per target, and the reasons of what did not pass."""
     out = console or Console()
+    for choice in choices(targets):
+        head = Text(choice.head, style="bold green" if choice.ships else "yellow")
+        out.print(head.append(f": {choice.why}", style="not bold default"))
+    out.print()
     table = Table(
         title="Targets", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -78,11 +84,15 @@ def _score(target: TargetRun) -> str:
     return words.ABSENT if found is None else words.score(found.value.value, found.unit)
 
 
-def _read_one(measured: Path, judged: Path) -> TargetRun:
-    measurement = Measurement.read(measured)
+def _read_one(folder: Path, key: str) -> TargetRun:
+    exported, judged = folder / "exported" / key, folder / "judged" / key
+    measurement = Measurement.read(folder / "measured" / key)
     has_verdicts = (judged / Verdicts.file_name).exists()
+    is_exported = (exported / Exported.file_name).exists()
     return TargetRun(
         target=measurement.target,
+        exported=Exported.read(exported) if is_exported else None,
         measurement=measurement,
         verdicts=Verdicts.read(judged) if has_verdicts else None,
+        folder=exported,
     )

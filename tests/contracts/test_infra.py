@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,28 @@ def test_run_stays_in_the_workers_checkout_when_deployed(deployment: dict[str, A
     assert INFRA["pull"] == []
     unit = (ROOT / "infra" / "systemd" / "edgepress-worker@.service").read_text()
     assert "\nWorkingDirectory=" in unit
+
+
+def test_prefects_page_asks_the_port_it_is_served_at_when_make_ui_is_given_one(
+    tmp_path: Path,
+) -> None:
+    # In the servers' place stands what Prefect's own settings say to its page.
+    told = "import prefect.settings as s; print(s.PREFECT_UI_API_URL.value())"
+    scripts = {"prefect": f"exec {sys.executable} -c '{told}'", "mlflow": "exec sleep 60"}
+    for name, line in {**scripts, "python": "exec sleep 60"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    ports = {"MLFLOW_PORT": "5001", "PREFECT_PORT": "4321", "REPORT_PORT": "8001"}
+    done = subprocess.run(
+        ["bash", str(ROOT / "infra" / "ui.sh"), str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, **ports, "PREFECT_API_URL": "http://elsewhere:4200/api"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "prefect stopped: http://127.0.0.1:4321/api" in done.stderr
 
 
 def test_deployments_use_the_pools_that_workers_serve_when_listed() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.project import Project
+from tests.pipeline.project import TARGETS, Project
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -69,6 +70,31 @@ def test_teacher_alone_is_trained_when_an_experiment_sets_its_epochs(clone: Proj
     assert shown.returncode == 0, shown.stderr
     assert "train.recipe.epochs" in shown.stdout
     assert "metrics/train.json:epochs" in shown.stdout
+    # As docs/comparing.md says it: of hundreds of columns those that differ.
+    few = clone.run(
+        "dvc", "exp", "show", "-n", "2", "--only-changed", "--drop", ".*cost.*", "--csv"
+    )
+    columns = few.stdout.splitlines()[0].split(",")
+    assert {"train.recipe.epochs", "train.recipe.learning_rate"} <= set(columns)
+    assert len(columns) < 30
+    _git(clone, "commit", "-qam", "Two epochs")
+    between = clone.run("dvc", "metrics", "diff", "HEAD~1", "HEAD", "--json")
+    assert json.loads(between.stdout)["metrics/train.json"]["epochs"] == {
+        "old": 4,
+        "new": 2,
+        "diff": -2,
+    }
+    compare = (sys.executable, "-m", "edgepress.cli", "compare")
+    told = clone.run(*compare, "HEAD~1", ".", "--json", "compared.json")
+    assert told.returncode == 0, told.stderr
+    assert "train.recipe.epochs: 4 -> 2" in told.stdout
+    rows = json.loads((clone.folder / "compared.json").read_text())["rows"]
+    gains = {row["model"]: row["gain"] for row in rows if row["score"] == "accuracy"}
+    assert {"teacher", "student", "slim", "quantized/int8", *TARGETS} == set(gains) - {
+        "quantized/fp32"
+    }
+    assert gains["teacher"]["value"] != 0
+    assert gains["student"]["value"] == 0
 
 
 def test_learning_curves_are_drawn_when_plots_are_shown(clone: Project, tmp_path: Path) -> None:

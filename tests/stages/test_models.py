@@ -56,7 +56,7 @@ def test_collapse_is_said_when_a_score_may_be_that_of_one_answer_for_all(
 def splits() -> models.Splits:
     pixels = np.zeros((2, 16, 16, 1), np.uint8)
     examples = Examples(pixels, {"label": np.zeros(2)}, InputSpec.model_validate(INPUT))
-    return models.Splits(examples, examples, examples, open_task(("a", "b")))
+    return models.Splits(examples, examples, examples, open_task(("a", "b")), ("0", "1"))
 
 
 def staged(weights: dict[str, Any] | None) -> Stage:

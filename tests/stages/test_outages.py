@@ -145,7 +145,7 @@ def test_store_may_pass_when_the_server_dies_after_it_was_opened(server: HTTPSer
     server.shutdown()
     server.server_close()
     with pytest.raises(PassingError, match=f"MLflow at {uri}: "):
-        store.log_stages("execution", [StageLog("train", {}, {})], {})
+        store.log_stages("execution", StageLog("run", {}, {}), [StageLog("train", {}, {})], {})
     with pytest.raises(PassingError, match=f"MLflow at {uri}: "):
         store.rollback("x86_64-onnxruntime-fp32")
 

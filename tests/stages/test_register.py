@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from edgepress.errors import UserError
 from stages import register, tracking
+from stages.relocation import relocate
 from stages.stage import Stage
 
 Remeasure = Callable[..., None]
@@ -91,7 +92,7 @@ def registered(registered_once: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def continued(
     registered_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A copy of the registered run, to register again; files of versions stay where they were."""
+    """A copy of the registered run, to register again; its versions' files come with it."""
     root = tmp_path / "run"
     shutil.copytree(registered_once, root)
     monkeypatch.chdir(root)
@@ -190,6 +191,68 @@ def test_runs_hold_params_metrics_and_curves_when_stages_ran(registered: Path) -
     parent = client().get_run(train.data.tags["mlflow.parentRunId"])
     assert parent.data.tags["stage.train"] == train.info.run_id
     assert parent.data.tags["git.dirty"] in ("true", "false")
+
+
+def test_parent_run_holds_params_and_main_scores_when_two_runs_are_compared(
+    registered: Path,
+) -> None:
+    (parent,) = client().search_runs([experiment()], "tags.execution != ''")
+    assert float(parent.data.params["gates.max_drop"]) > 0
+    assert parent.data.params["project"] == "digits"
+    metrics = parent.data.metrics
+    assert metrics["teacher.accuracy"] == 0.97
+    assert metrics[f"{PASSED}.p50_ms"] == pytest.approx(0.5, abs=0.2)
+    assert metrics[f"{PASSED}.accuracy"] > 0.9
+    assert (metrics["targets.pass"], metrics["targets.fail"]) == (1, 1)
+    assert parent.info.run_name == f"run {parent.data.tags['execution'][:8]}"
+    assert "dvc.experiment" not in parent.data.tags
+
+
+def test_parent_run_has_the_experiments_name_when_dvc_runs_it(
+    continued: Path, remeasure: Remeasure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "wider-student")
+    remeasure(continued, PASSED, "pass", p50=0.3)
+    go()
+    (tried,) = client().search_runs([experiment()], "tags.`dvc.experiment` = 'wider-student'")
+    assert tried.info.run_name == "wider-student"
+    assert tried.data.metrics[f"{PASSED}.p50_ms"] == pytest.approx(0.3)
+
+
+def test_files_are_written_here_when_the_project_was_copied(
+    registered_once: Path,
+    continued: Path,
+    remeasure: Remeasure,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def held(root: Path) -> dict[Path, int]:
+        files = (root / "mlartifacts").rglob("*")
+        return {path.relative_to(root): path.stat().st_mtime_ns for path in files}
+
+    before, here = held(registered_once), held(continued)
+    remeasure(continued, PASSED, "pass", p50=0.3)
+    go()
+    assert "was copied or moved" in capsys.readouterr().err
+    assert held(registered_once) == before
+    assert len(held(continued)) > len(here)
+    for version in versions(PASSED):
+        place = mlflow.artifacts.download_artifacts(f"models:/digits.{PASSED}/{version.version}")
+        assert Path(place).is_relative_to(continued)
+    found = client().get_experiment(experiment())
+    assert found.artifact_location == (continued / "mlartifacts").as_uri()
+    go()
+    assert "was copied or moved" not in capsys.readouterr().err
+
+
+def test_another_projects_files_stay_where_they_are_when_its_store_is_used(
+    registered_once: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    store = f"sqlite:///{registered_once}/mlflow.db"
+    assert relocate(store, "digits", tracking.ARTIFACTS) is None
+    assert relocate("http://localhost:5000", "digits", tracking.ARTIFACTS) is None
+    held = mlflow.MlflowClient(store).get_experiment_by_name("digits")
+    assert held.artifact_location == (registered_once / "mlartifacts").as_uri()
 
 
 def test_nothing_is_made_twice_when_the_same_content_comes_again(run: Path) -> None:

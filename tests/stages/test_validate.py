@@ -27,6 +27,7 @@ from edgepress.records.exported import Exported, ExportedFile, Part, Port
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Measurement
 from edgepress.records.not_exported import NotExported
+from edgepress.records.predictions import Predictions
 from edgepress.records.quantized import REFERENCE, Quantized, Recipe
 from edgepress.records.record import sha256_folder
 from edgepress.records.reference import SAMPLE, OpenReference, Reference, sampled
@@ -191,6 +192,11 @@ def test_records_and_metrics_are_written_when_an_export_is_healthy(place: Path) 
     assert sum(row.items for row in told.ours.per_class.rows) == measured.score.items
     assert told.ours.confusion == told.floats.confusion  # the very same network
     assert Changed.open(place / "targets/measured" / KEY).ids == ()
+    kept = Predictions.open(place / "targets/measured" / KEY)
+    reference = Reference.open(place / "models/quantized/fp32" / REFERENCE, "")
+    assert kept.ids == reference.ids
+    right = kept.answers["label"] == reference.truth["label"]
+    assert right.mean() == pytest.approx(measured.score.value.value)
     metrics = json.loads((place / f"metrics/validate-{KEY}.json").read_text())
     assert metrics["score"] == pytest.approx(measured.score.value.value, abs=1e-6)
     assert all(isinstance(v, int | float | dict) for v in metrics.values())

@@ -75,6 +75,9 @@ def test_page_says_the_verdict_in_words_when_a_target_has_one(page: str) -> None
         assert fact in text
     assert "Core ML predicts on macOS only; run validate on a Mac" in text
     assert "70766bc4d21f with changes not committed" in text
+    assert text.index("Ship x86_64-openvino-int8 on x86_64: the fastest of 7") < text.index(
+        "7 pass"
+    )
 
 
 def test_no_heavy_library_is_imported_when_a_report_is_made() -> None:

@@ -31,6 +31,10 @@ def test_table_fits_when_the_terminal_is_80_wide(finished: Run) -> None:
     assert max(map(len, written(finished, 80).splitlines())) <= 80
 
 
+def test_what_to_ship_is_said_first_when_a_target_passed(finished: Run) -> None:
+    assert written(finished).startswith("Ship x86_64-openvino-int8 on x86_64: the fastest of 7")
+
+
 def test_brackets_are_text_when_a_reason_has_them(finished: Run) -> None:
     target = finished.targets[0]
     assert target.verdicts is not None
