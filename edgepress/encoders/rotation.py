@@ -24,7 +24,8 @@ from edgepress.encoders.request import Request
 from edgepress.records.inputs import InputSpec
 from edgepress.training import loop
 from edgepress.training.examples import Examples
-from edgepress.training.loop import Batch, Job, Recipe
+from edgepress.training.loop import Batch, Job
+from edgepress.training.recipe import Recipe
 
 MOST_SIDE = 64
 """Pixels of a side that are looked at."""

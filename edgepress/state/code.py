@@ -1,8 +1,9 @@
 """Code: which of our files a stage execution can import, and one hash over what they say.
 
 Imports are followed in the syntax tree, in functions too. Methods are imported by name: a stage's
-module says in `USES` which entries of params.yaml name them, and in `MODULES` which modules the
-words of its target name. Comments, docstrings and layout do not count.
+module says in `USES` which entries of params.yaml name them, whose parts may name further ones, and
+in `MODULES` which modules the words of its target name. Comments, docstrings and layout do not
+count.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgepress.methods import exporter_of
+from edgepress.methods import PARTS, exporter_of
 from edgepress.params import lookup
 from edgepress.records.record import write_atomically
 
@@ -188,6 +189,9 @@ class Execution:
                 top, _, file = room.partition(":")
                 name = f"edgepress.{top}.{entry['method']}"
                 yield f"{name}.{file}" if file else name
+            for part, room in PARTS.items():
+                if isinstance(entry.get(part), dict):
+                    yield f"edgepress.{room}.{entry[part].get('method')}"
         for template in self.constants.get("MODULES", ()):
             yield template.format(**words)
 

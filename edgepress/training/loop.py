@@ -1,4 +1,4 @@
-"""The training loop: Nesterov SGD on a one-cycle cosine schedule, resumable to the step.
+"""The training loop: a recipe's parts put together, resumable to the step.
 
 Every random draw is seeded by (seed, epoch) or (seed, step), so that a killed and resumed run
 ends with the same weights as an undisturbed one on the same machine.
@@ -15,52 +15,30 @@ from typing import cast
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from edgepress.bundles.network import named
 from edgepress.errors import UserError
-from edgepress.params import Config
 from edgepress.progress import Progress, silent
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine
 from edgepress.training.augment import augmented
-from edgepress.training.changes import Augment
 from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.examples import Examples, Normalise
+from edgepress.training.groups import grouped
 from edgepress.training.mixing import UNMIXED, Sample, refused
-from edgepress.training.sgd import Sgd
+from edgepress.training.optimizers.optimizer import Optimizer
+from edgepress.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-WARMUP = 0.15
-"""Share of the steps in which the learning rate rises from zero."""
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 BATCH = 64
 """Images per forward pass outside training."""
 CONFIDENCE = 0.95
 """Of the intervals of scores while training."""
-
-
-class Recipe(Config):
-    """What every method that trains by this loop has in its parameters."""
-
-    epochs: int = Field(ge=1, le=10_000)
-    """Passes over the training images."""
-    batch: int = Field(ge=2, le=65_536)
-    """Images per step."""
-    learning_rate: float = Field(gt=0, le=10)
-    """Peak of the one-cycle schedule."""
-    weight_decay: float = Field(ge=0, le=1)
-    """L2 penalty; biases and normalisation are left out."""
-    augment: Augment
-    """Random changes of the training images: none, shift, flip_shift, or a mapping of changes."""
-    precision: machine.Precision
-    """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
-    compile: bool = False
-    """Compile the network with torch.compile; pays on long runs only."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +95,7 @@ class _Run:
         if recipe.compile:
             self.called = cast(nn.Module, torch.compile(self.network))
         self.normalise = Normalise(job.train.spec, self.device)
-        self.optimizer = Sgd(self.network, recipe.weight_decay)
+        self.optimizer: Optimizer = recipe.optimizer(grouped(self.network, recipe))
         self.batch = min(recipe.batch, len(job.train))
         self.steps = max(1, len(job.train) // self.batch)
         self.total = self.steps * recipe.epochs
@@ -162,7 +140,6 @@ class _Run:
 
     def _step(self, rows: np.ndarray) -> dict[str, Tensor]:
         job, step = self.job, self.at.step
-        rate = self.recipe.learning_rate * _one_cycle((step + 1) / self.total)
         generator = torch.Generator().manual_seed((job.seed << 32) + step)
         images = job.train.images(rows).to(self.device, non_blocking=True)
         truth = {
@@ -174,9 +151,9 @@ class _Run:
         inputs = machine.arrange(self.normalise(sample.images), self.layout)
         with machine.autocast(self.recipe.precision, self.device):
             found = self.objective(self.called, Batch(inputs, sample.truth, torch.from_numpy(rows)))
-        self.optimizer.zero_grad()
+        self.network.zero_grad()
         found["loss"].backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(rate)
+        self.optimizer.step(self.recipe.schedule((step + 1) / self.total))
         return {name: value.detach() for name, value in found.items()}
 
     def _collect(self, sums: dict[str, Tensor]) -> None:
@@ -196,7 +173,7 @@ class _Run:
         if self.job.val is not None and self.job.task is not None:
             found, rules = answers(self.network, self.job.val, self.job.task), self.job.task.answers
             line[f"val_{next(iter(rules.units))}"] = rules.first_score(found, self.job.val.truth)
-        rate = self.recipe.learning_rate * _one_cycle(at.step / self.total)
+        rate = self.recipe.learning_rate * self.recipe.schedule(at.step / self.total)
         at.history.append({**line, "learning_rate": round(rate, 8)})
         log.info("epoch %d: %s", epoch + 1, line)
         at.sums = {}
@@ -232,9 +209,3 @@ def answers(network: nn.Module, examples: Examples, task: Task) -> Arrays:
 def scores(network: nn.Module, examples: Examples, task: Task) -> tuple[Score, ...]:
     """Return the network's scores on labelled images, the gated one first."""
     return task.answers.score(answers(network, examples, task), None, examples.truth, CONFIDENCE)
-
-
-def _one_cycle(done: float) -> float:
-    if done < WARMUP:
-        return done / WARMUP
-    return 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))

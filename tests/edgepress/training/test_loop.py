@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,11 @@ from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Examples, Normalise
 from edgepress.training.loop import Job
-from edgepress.training.sgd import Sgd
+from edgepress.training.optimizers.optimizer import Group, Optimizer
 from tests.classified import open_task
+from tests.parts import OPTIMIZERS, PARTS
 
+ROOT = Path(__file__).parents[3]
 Digits = tuple[Examples, Examples]
 TASK = open_task(tuple("0123456789"))
 RECIPE = {
@@ -25,6 +29,7 @@ RECIPE = {
     "batch": 50,
     "learning_rate": 0.1,
     "weight_decay": 0.0005,
+    **PARTS,
     "label_smoothing": 0.0,
     "augment": "shift",
     "precision": "fp32",
@@ -95,18 +100,82 @@ def test_changes_reach_the_network_when_they_are_more_than_nothing(
     assert _same(plain.network, changed.network) is not any(changes.values())
 
 
+def _as_it_was(network: nn.Module, digits: Digits) -> nn.Module:
+    """Train by the loop as it was written before recipes had parts."""
+    import math
+
+    def one_cycle(done: float) -> float:
+        if done < 0.15:
+            return done / 0.15
+        return 0.5 * (1 + math.cos(math.pi * (done - 0.15) / (1 - 0.15)))
+
+    network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    decaying = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decaying, "weight_decay": 0.0005}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
+    train, step = digits[0], 0
+    normalise = Normalise(train.spec, torch.device("cpu"))
+    for epoch in range(3):
+        order = np.random.default_rng([0, epoch]).permutation(len(train))
+        for rows in order.reshape(-1, 50):
+            for group in optimizer.param_groups:
+                group["lr"] = 0.1 * one_cycle((step + 1) / 24)
+            inputs = normalise(train.images(rows)).contiguous(memory_format=torch.channels_last)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(inputs), train.targets(rows)["label"]).backward()
+            optimizer.step()
+            step += 1
+    return network
+
+
+def test_weights_are_those_of_the_loop_as_it_was_when_the_parts_are_the_default_ones(
+    digits: Digits,
+) -> None:
+    job = _train(digits, augment="none")
+    assert _same(job.network, _as_it_was(_network(), digits))
+
+
+def test_torchs_compiler_stays_out_when_our_own_optimizers_train() -> None:
+    """It takes seconds to import, which every process that trains would pay."""
+    code = (
+        "import sys, torch; from torch import nn; from edgepress.methods import resolve;"
+        "from edgepress.training.optimizers.optimizer import Group;"
+        "from tests.parts import OPTIMIZERS;"
+        "network = nn.Linear(2, 2); named = dict(network.named_parameters());\n"
+        "for entry in OPTIMIZERS.values():\n"
+        "    network(torch.ones(1, 2)).sum().backward()\n"
+        "    resolve('training.optimizers', entry, '', '')([Group(named, 0.1, 0.0)]).step(1.0)\n"
+        "print('torch._dynamo' in sys.modules, 'timm' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["False", "False"]
+
+
 class KilledError(Exception):
     pass
 
 
 @pytest.mark.parametrize(
-    ("step", "augment"), [(1, "shift"), (8, "shift"), (13, "shift"), (23, "shift"), (13, CHANGES)]
+    ("step", "changes"),
+    [
+        *[(step, {}) for step in (1, 8, 13, 23)],
+        (13, {"augment": CHANGES}),
+        *[(13, {"optimizer": entry}) for name, entry in OPTIMIZERS.items() if name != "sgd"],
+    ],
+    ids=str,
 )
 def test_weights_and_history_are_the_same_when_killed_and_resumed(
-    digits: Digits, tmp_path: Path, step: int, augment: object, monkeypatch: pytest.MonkeyPatch
+    digits: Digits,
+    tmp_path: Path,
+    step: int,
+    changes: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    recipe = {**RECIPE, "augment": augment}
+    recipe = {**RECIPE, **changes}
     method = resolve("training", recipe, "params.yaml", "train.recipe")
     whole = Job(_network(), *digits, 0, TASK)
     expected = method(whole)
@@ -130,7 +199,8 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
 
 def test_checkpoint_is_ignored_when_its_file_is_truncated(digits: Digits, tmp_path: Path) -> None:
     network = _network()
-    optimizer = Sgd(network, 0.0)
+    group = Group(dict(network.named_parameters()), 0.1, 0.0)
+    optimizer: Optimizer = resolve("training.optimizers", PARTS["optimizer"], "x", "y")([group])
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save(network, optimizer, checkpoints.Position(3, [], {}))
     assert checkpoint.restore(network, optimizer) is not None
@@ -182,13 +252,17 @@ def test_training_is_refused_when_there_is_one_image(digits: Digits) -> None:
         ("augment", "flop"),
         ("precision", "fp8"),
         ("batch", 2.5),
+        ("optimizer.momentum", 1.0),
+        ("optimizer.method", "sdg"),
+        ("schedule.warmup", 1.5),
     ],
 )
 def test_recipe_is_refused_when_a_value_is_out_of_range(
     digits: Digits, key: str, value: object
 ) -> None:
+    top, _, inner = key.partition(".")
     with pytest.raises(UserError, match=rf"params.yaml: train.recipe.{key}: .*got"):
-        _train(digits, **{key: value})
+        _train(digits, **{top: {**PARTS[top], inner: value} if inner else value})
 
 
 def test_bfloat16_trains_to_the_same_accuracy_when_asked_for(digits: Digits) -> None:
