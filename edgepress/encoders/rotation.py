@@ -11,11 +11,11 @@ its convolutions are of the input's size: 256 pixels cost 16 times 64.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -39,6 +39,12 @@ class Params(Recipe):
     method: Literal["rotation"]
     width: int = Field(ge=4, le=512)
     """Channels of the first stage; embeddings are 2 x width x 4 wide (a 2 x 2 grid of averages)."""
+
+    @model_validator(mode="after")
+    def _unscored(self) -> Self:
+        if self.keep == "best" or self.patience is not None:
+            raise ValueError("nothing is scored here; set keep: last and patience: null")
+        return self
 
 
 class RotNet(nn.Module):

@@ -40,24 +40,29 @@ class Checkpoint:
         self.folder = folder
         self._path = folder / "checkpoint.safetensors"
 
-    def save(self, network: nn.Module, optimizer: Optimizer, at: Position) -> None:
-        """Replace the checkpoint with the present state."""
+    def save(
+        self, network: nn.Module, optimizer: Optimizer, at: Position, kept: dict[str, Tensor]
+    ) -> None:
+        """Replace the checkpoint with the present state; `kept` are further weights by name."""
         self.folder.mkdir(parents=True, exist_ok=True)
         memory = optimizer.memory()
-        tensors = {f"network/{name}": kept for name, kept in network.state_dict().items()}
-        tensors.update((f"optimizer/{name}", kept) for name, kept in memory.tensors.items())
-        lies = {name: (kept.stride(), kept.device.type) for name, kept in memory.tensors.items()}
+        tensors = {f"network/{name}": each for name, each in network.state_dict().items()}
+        tensors.update((f"optimizer/{name}", each) for name, each in memory.tensors.items())
+        tensors.update((f"kept/{name}", each) for name, each in kept.items())
+        lies = {name: (each.stride(), each.device.type) for name, each in memory.tensors.items()}
         said = {"position": vars(at), "plain": memory.plain, "lies": lies}
         partial = self._path.with_suffix(".partial")
         save_file(
-            {name: kept.detach().cpu().contiguous() for name, kept in tensors.items()},
+            {name: each.detach().cpu().contiguous() for name, each in tensors.items()},
             partial,
             metadata={key: json.dumps(value) for key, value in said.items()},
         )
         partial.replace(self._path)
 
-    def restore(self, network: nn.Module, optimizer: Optimizer) -> Position | None:
-        """Load the checkpoint into both and return its position; None without a usable one."""
+    def restore(
+        self, network: nn.Module, optimizer: Optimizer, kept: dict[str, Tensor]
+    ) -> Position | None:
+        """Load the checkpoint into all three, return its position; None without a usable one."""
         try:
             with safe_open(self._path, framework="pt") as file:
                 said: dict[str, Any] = {k: json.loads(v) for k, v in file.metadata().items()}
@@ -66,9 +71,9 @@ class Checkpoint:
         except (FileNotFoundError, SafetensorError, KeyError, ValueError):
             return None
         network.load_state_dict(_below("network/", tensors))
-        kept = _below("optimizer/", tensors).items()
-        memory = Memory({name: _laid(tensor, *lies[name]) for name, tensor in kept}, plain)
-        optimizer.recall(memory)
+        held = _below("optimizer/", tensors).items()
+        optimizer.recall(Memory({name: _laid(each, *lies[name]) for name, each in held}, plain))
+        kept.update((n, t.to(machine.device())) for n, t in _below("kept/", tensors).items())
         return position
 
     def clear(self) -> None:

@@ -28,6 +28,7 @@ from edgepress.training.augment import augmented
 from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.examples import Examples, Normalise
 from edgepress.training.groups import grouped
+from edgepress.training.kept import Kept
 from edgepress.training.mixing import UNMIXED, Sample, refused
 from edgepress.training.optimizers.optimizer import Optimizer
 from edgepress.training.recipe import Recipe
@@ -48,6 +49,13 @@ class Batch:
     inputs: Tensor
     truth: dict[str, Tensor]
     rows: Tensor
+
+    def split(self, parts: int) -> Iterator[Batch]:
+        """Yield the images in parts as equal as can be."""
+        some = torch.arange(len(self.rows)).tensor_split(parts)
+        for first, last in ((int(each[0]), int(each[-1]) + 1) for each in some):
+            truth = {name: values[first:last] for name, values in self.truth.items()}
+            yield Batch(self.inputs[first:last], truth, self.rows[first:last])
 
 
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -82,6 +90,8 @@ def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]
         raise UserError(f"training: {len(job.train)} images are too few; curate or ingest more")
     for kind in refused(recipe.augment, job.task.learner if job.task else None):
         raise UserError(f"training: augment.{kind}: {UNMIXED}")
+    if (job.val is None or job.task is None) and (recipe.keep == "best" or recipe.patience):
+        raise UserError("training: nothing is scored here; set keep: last and patience: null")
     return _Run(job, recipe, objective).finish()
 
 
@@ -100,15 +110,18 @@ class _Run:
         self.steps = max(1, len(job.train) // self.batch)
         self.total = self.steps * recipe.epochs
         self.at = Position(step=0, history=[], sums={})
-        restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer)
+        self.kept = Kept(self.network, recipe)
+        kept = self.kept.tensors
+        restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer, kept)
         if restored:
             log.info("resumed at step %d of %d", restored.step, self.total)
             self.at = restored
         self.saved = time.monotonic()
 
     def finish(self) -> list[dict[str, float]]:
-        while len(self.at.history) < self.recipe.epochs:
+        while not self.kept.ends(self.at.history):
             self._epoch(len(self.at.history))
+        self.kept.deliver()
         self.network.to("cpu")
         return self.at.history
 
@@ -122,6 +135,7 @@ class _Run:
             ).items():
                 sums[name] = sums[name] + value if name in sums else value.double()
             self.at.step += 1
+            self.kept.step(self.at.step)
             if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self._collect(sums)
                 self._save()
@@ -149,12 +163,24 @@ class _Run:
         learner = job.task.learner if job.task else None
         sample = augmented(Sample(images, truth), self.recipe.augment, learner, generator)
         inputs = machine.arrange(self.normalise(sample.images), self.layout)
-        with machine.autocast(self.recipe.precision, self.device):
-            found = self.objective(self.called, Batch(inputs, sample.truth, torch.from_numpy(rows)))
-        self.network.zero_grad()
-        found["loss"].backward()  # type: ignore[no-untyped-call]
+        found = self._learn(Batch(inputs, sample.truth, torch.from_numpy(rows)))
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimizer.step(self.recipe.schedule((step + 1) / self.total))
-        return {name: value.detach() for name, value in found.items()}
+        return found
+
+    def _learn(self, batch: Batch) -> dict[str, Tensor]:
+        """Leave the gradients of a step's images; return the means of the objective's scalars."""
+        means: dict[str, Tensor] = {}
+        self.network.zero_grad()
+        for part in batch.split(min(self.recipe.accumulate, self.batch // 2)):
+            share = len(part.rows) / len(batch.rows)
+            with machine.autocast(self.recipe.precision, self.device):
+                found = self.objective(self.called, part)
+            (found["loss"] * share).backward()  # type: ignore[no-untyped-call]
+            for name, value in found.items():
+                means[name] = means.get(name, 0.0) + value.detach() * share
+        return means
 
     def _collect(self, sums: dict[str, Tensor]) -> None:
         for name, value in sums.items():
@@ -171,8 +197,12 @@ class _Run:
         line = {"epoch": epoch + 1, "loss": means.pop("loss")}
         line.update({f"train_{name}": value for name, value in means.items()})
         if self.job.val is not None and self.job.task is not None:
-            found, rules = answers(self.network, self.job.val, self.job.task), self.job.task.answers
-            line[f"val_{next(iter(rules.units))}"] = rules.first_score(found, self.job.val.truth)
+            rules = self.job.task.answers
+            with self.kept.judged():
+                found = answers(self.network, self.job.val, self.job.task)
+                score = rules.first_score(found, self.job.val.truth)
+                line[f"val_{next(iter(rules.units))}"] = score
+                self.kept.judge([*at.history, line])
         rate = self.recipe.learning_rate * self.recipe.schedule(at.step / self.total)
         at.history.append({**line, "learning_rate": round(rate, 8)})
         log.info("epoch %d: %s", epoch + 1, line)
@@ -182,7 +212,7 @@ class _Run:
 
     def _save(self) -> None:
         if self.job.checkpoint:
-            self.job.checkpoint.save(self.network, self.optimizer, self.at)
+            self.job.checkpoint.save(self.network, self.optimizer, self.at, self.kept.tensors)
         self.saved = time.monotonic()
 
 

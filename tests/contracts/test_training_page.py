@@ -11,6 +11,7 @@ from edgepress.commands.preset import merge
 from edgepress.methods import PARTS, module, names
 from edgepress.params import parse_yaml
 from edgepress.sections import problems
+from edgepress.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "training.md").read_text()
@@ -23,6 +24,11 @@ def test_recipe_holds_when_merged_as_a_preset(block: str) -> None:
     after = merge(before, parse_yaml(block), "docs/training.md")
     assert problems(parse_yaml(after), "params.yaml") == []
     assert after != before
+
+
+def test_table_names_every_key_that_does_nothing_where_it_is_not_named() -> None:
+    optional = [key for key, field in Recipe.model_fields.items() if not field.is_required()]
+    assert [key for key in optional if key != "compile" and f"\n| `{key}` |" not in TEXT] == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from edgepress.training import checkpoint as checkpoints
 from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Examples, Normalise
-from edgepress.training.loop import Job
+from edgepress.training.loop import Batch, Job
 from edgepress.training.optimizers.optimizer import Group, Optimizer
 from tests.classified import open_task
 from tests.parts import OPTIMIZERS, PARTS
@@ -164,6 +164,8 @@ class KilledError(Exception):
         *[(step, {}) for step in (1, 8, 13, 23)],
         (13, {"augment": CHANGES}),
         *[(13, {"optimizer": entry}) for name, entry in OPTIMIZERS.items() if name != "sgd"],
+        (13, {"clip": 0.5, "accumulate": 3, "layer_decay": 0.5}),
+        *[(step, {"ema": 0.9, "keep": "best", "learning_rate": 0.3}) for step in (13, 20)],
     ],
     ids=str,
 )
@@ -202,11 +204,11 @@ def test_checkpoint_is_ignored_when_its_file_is_truncated(digits: Digits, tmp_pa
     group = Group(dict(network.named_parameters()), 0.1, 0.0)
     optimizer: Optimizer = resolve("training.optimizers", PARTS["optimizer"], "x", "y")([group])
     checkpoint = Checkpoint(tmp_path)
-    checkpoint.save(network, optimizer, checkpoints.Position(3, [], {}))
-    assert checkpoint.restore(network, optimizer) is not None
+    checkpoint.save(network, optimizer, checkpoints.Position(3, [], {}), {})
+    assert checkpoint.restore(network, optimizer, {}) is not None
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:50])
-    assert checkpoint.restore(network, optimizer) is None
+    assert checkpoint.restore(network, optimizer, {}) is None
 
 
 def test_run_key_changes_when_any_input_changes() -> None:
@@ -288,3 +290,106 @@ def test_steps_loss_and_score_are_told_while_training(digits: Digits) -> None:
     assert told[0][3] == ""
     assert told[-1][3].startswith("epoch 1: loss ")
     assert "val_accuracy" in told[-1][3]
+
+
+def test_accumulated_passes_make_the_same_step_when_the_images_are_the_same(
+    digits: Digits,
+) -> None:
+    """Without normalisation, which looks at the images of a pass, only rounding differs."""
+    seen: list[int] = []
+
+    def watched(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+        seen.append(len(batch.rows))
+        return {"loss": nn.functional.cross_entropy(network(batch.inputs), batch.truth["label"])}
+
+    networks = []
+    for accumulate in (1, 3):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10))
+        entry = {**RECIPE, "epochs": 1, "accumulate": accumulate}
+        recipe = resolve("training", entry, "x", "y").params
+        loop.fit(Job(network, digits[0], None, 0, TASK), recipe, watched)  # type: ignore[arg-type]
+        networks.append(network)
+    assert seen == [50] * 8 + [17, 17, 16] * 8
+    for one, other in zip(*(each.parameters() for each in networks), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_are_cut_to_the_norm_when_they_are_longer(digits: Digits) -> None:
+    """A first step of plain SGD is as long as rate and norm allow."""
+    lengths = {}
+    entry = {"method": "sgd", "momentum": 0.0, "nesterov": False}
+    for clip in (None, 1e3, 0.01):
+        network = _network()
+        before = nn.utils.parameters_to_vector(network.parameters()).detach().clone()
+        changes = {"optimizer": entry, "schedule": {"method": "constant", "warmup": 0.0}}
+        _train(
+            digits,
+            {"network": network},
+            batch=400,
+            epochs=1,
+            weight_decay=0.0,
+            clip=clip,
+            **changes,
+        )
+        after = nn.utils.parameters_to_vector(network.parameters()).detach()
+        lengths[clip] = float((after - before).norm())
+    assert lengths[None] == lengths[1e3] > 0.01
+    assert lengths[0.01] == pytest.approx(0.1 * 0.01, rel=1e-3)
+
+
+def test_training_is_refused_when_the_best_is_asked_for_and_nothing_is_scored(
+    digits: Digits,
+) -> None:
+    for changes in ({"keep": "best"}, {"patience": 2}):
+        with pytest.raises(UserError, match="nothing is scored here; set keep: last"):
+            _train(digits, {"val": None}, **changes)
+
+
+def test_best_weights_are_delivered_when_later_epochs_are_worse(digits: Digits) -> None:
+    """The rate rises to what nothing can learn by."""
+    rising = {
+        "learning_rate": 10.0,
+        "schedule": {"method": "constant", "warmup": 0.99},
+        "optimizer": {"method": "sgd", "momentum": 0.9, "nesterov": True},
+    }
+    kept = {}
+    for keep in ("last", "best"):
+        job = Job(_network(), *digits, 0, TASK)
+        recipe = {**RECIPE, "epochs": 6, **rising, "keep": keep}
+        history = resolve("training", recipe, "x", "y")(job)
+        told = [line["val_accuracy"] for line in history]
+        kept[keep] = loop.scores(job.network, digits[1], TASK)[0].value.value
+    assert kept["best"] == max(told) > kept["last"] == told[-1]
+
+
+def test_run_stops_when_its_patience_is_over(digits: Digits) -> None:
+    recipe = {
+        **RECIPE,
+        "epochs": 40,
+        "patience": 3,
+        "keep": "best",
+        "schedule": {"method": "constant", "warmup": 0.0},
+    }
+    history = resolve("training", recipe, "x", "y")(Job(_network(), *digits, 0, TASK))
+    scores = [line["val_accuracy"] for line in history]
+    assert len(history) < 40
+    assert scores.index(max(scores)) == len(scores) - 4
+
+
+def test_average_is_judged_and_delivered_when_weights_are_averaged(digits: Digits) -> None:
+    job, steps = Job(_network(), *digits, 0, TASK), []
+
+    def follow(*_: object) -> None:
+        steps.append({n: t.clone().double() for n, t in job.network.state_dict().items()})
+
+    first = {name: each.clone().double() for name, each in job.network.state_dict().items()}
+    job = Job(job.network, *digits, 0, TASK, None, follow)
+    history = resolve("training", {**RECIPE, "epochs": 2, "ema": 0.8}, "x", "y")(job)
+    for done, now in enumerate(steps, 1):
+        decay = min(0.8, (1 + done) / (10 + done))
+        first = {name: decay * first[name] + (1 - decay) * now[name] for name in now}
+    for name, each in job.network.state_dict().items():
+        if each.is_floating_point():
+            torch.testing.assert_close(each.double(), first[name], rtol=1e-4, atol=1e-6)
+    assert loop.scores(job.network, digits[1], TASK)[0].value.value == history[-1]["val_accuracy"]

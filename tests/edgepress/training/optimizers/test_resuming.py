@@ -21,8 +21,8 @@ def _resumed(bench: Any, entry: dict[str, Any], folder: Path) -> tuple[Any, Any]
         for network, optimizer in ((whole, going), (first, stopped)):
             bench.descend(network, lambda made=optimizer: made.step(0.5), seed)
     checkpoint = Checkpoint(folder)
-    checkpoint.save(first, stopped, Position(BEFORE, [], {}))
-    at = checkpoint.restore(second, goes_on)
+    checkpoint.save(first, stopped, Position(BEFORE, [], {}), {})
+    at = checkpoint.restore(second, goes_on, {})
     assert at is not None
     assert at.step == BEFORE
     for seed in range(BEFORE, BEFORE + AFTER):
