@@ -121,9 +121,11 @@ def _as_it_was(network: nn.Module, digits: Digits) -> nn.Module:
         for rows in order.reshape(-1, 50):
             for group in optimizer.param_groups:
                 group["lr"] = 0.1 * one_cycle((step + 1) / 24)
-            inputs = normalise(train.images(rows)).contiguous(memory_format=torch.channels_last)
+            images = torch.from_numpy(train.pixels[rows]).permute(0, 3, 1, 2)
+            inputs = normalise(images).contiguous(memory_format=torch.channels_last)
+            truth = torch.from_numpy(train.truth["label"][rows])
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(inputs), train.targets(rows)["label"]).backward()
+            nn.functional.cross_entropy(network(inputs), truth).backward()
             optimizer.step()
             step += 1
     return network
