@@ -42,6 +42,8 @@ METHODS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 ENCODER = {
     "method": "rotation", "width": 24, "batch": 128, "learning_rate": 0.05,
+    "optimizer": {"method": "sgd", "momentum": 0.9, "nesterov": True},
+    "schedule": {"method": "one_cycle", "warmup": 0.15},
     "weight_decay": 0.0005, "augment": "shift", "precision": "fp32",
 }  # fmt: skip
 SPEC = {

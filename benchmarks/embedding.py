@@ -33,6 +33,8 @@ SHARDS = 8
 SPEC = InputSpec(height=32, width=32, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 ENCODER_METHOD = {
     "method": "rotation", "width": 32, "epochs": 1, "batch": 64, "learning_rate": 0.05,
+    "optimizer": {"method": "sgd", "momentum": 0.9, "nesterov": True},
+    "schedule": {"method": "one_cycle", "warmup": 0.15},
     "weight_decay": 0.0005, "augment": "none", "precision": "fp32",
 }  # fmt: skip
 

@@ -39,6 +39,8 @@ RECIPE: dict[str, Any] = {
     "batch": BATCH,
     "learning_rate": 0.05,
     "weight_decay": 5e-4,
+    "optimizer": {"method": "sgd", "momentum": 0.9, "nesterov": True},
+    "schedule": {"method": "one_cycle", "warmup": 0.15},
     "augment": "flip_shift",
     "precision": "fp32",
     "label_smoothing": 0.0,

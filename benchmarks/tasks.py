@@ -49,6 +49,8 @@ SPLITS = ("train", "val", "test")
 RECIPE: dict[str, Any] = {
     "method": "supervised",
     "weight_decay": 5e-4,
+    "optimizer": {"method": "sgd", "momentum": 0.9, "nesterov": True},
+    "schedule": {"method": "one_cycle", "warmup": 0.15},
     "precision": "fp32",
     "label_smoothing": 0.0,
 }

@@ -45,6 +45,8 @@ TASK = Task.open(
 )
 RECIPE = {
     **{"method": "supervised", "batch": 32, "learning_rate": 0.05, "weight_decay": 0.0005},
+    "optimizer": {"method": "sgd", "momentum": 0.9, "nesterov": True},
+    "schedule": {"method": "one_cycle", "warmup": 0.15},
     **{"label_smoothing": 0.0, "augment": "none", "precision": "fp32"},
 }
 

@@ -34,6 +34,8 @@ RECIPE: dict[str, Any] = {
     "batch": BATCH,
     "learning_rate": 0.1,
     "weight_decay": 5e-4,
+    "optimizer": {"method": "sgd", "momentum": 0.9, "nesterov": True},
+    "schedule": {"method": "one_cycle", "warmup": 0.15},
     "augment": "none",
     "precision": "fp32",
 }

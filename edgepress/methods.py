@@ -9,10 +9,14 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from edgepress.errors import UserError, nearest
 from edgepress.params import Config, validate
@@ -25,6 +29,8 @@ ROOMS: dict[str, str] = {
     "backbones": "build",
     "heads": "build",
     "training": "train",
+    "training.optimizers": "build",
+    "training.schedules": "rate",
     "distillation": "distill",
     "pruning": "prune",
     "quantization": "quantize",
@@ -35,6 +41,9 @@ ROOMS: dict[str, str] = {
 
 FILES: dict[str, str] = {"tasks": "labels"}
 """Room whose methods are folders -> the file of each that has `Params` and the function."""
+
+PARTS: dict[str, str] = {"optimizer": "training.optimizers", "schedule": "training.schedules"}
+"""Key of a method's own entry that names a method in its turn -> the room of that."""
 
 _PACKAGE = Path(__file__).parent
 
@@ -51,6 +60,39 @@ class Method:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the room's function with the method's parameters as keyword `params`."""
         return getattr(self.module, ROOMS[self.room])(*args, params=self.params, **kwargs)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Marks a field of a Params whose value is a method of a room, `Annotated[Method, Choice]`."""
+
+    room: str
+
+    def model(self, raw: Any) -> type[Config] | None:
+        """Return the Params that a raw entry names, if it names one."""
+        name = raw.get("method") if isinstance(raw, dict) else None
+        known = isinstance(name, str) and name in names(self.room)
+        return cast(type[Config], module(self.room, str(name)).Params) if known else None
+
+    def read(self, raw: Any) -> Method:
+        """Return the method of a raw entry; errors name the key inside it."""
+        if isinstance(raw, Method):
+            return raw
+        if not isinstance(raw, dict):
+            raise ValueError("expected a mapping with a 'method' name")
+        model = self.model(raw)
+        if model is None:
+            raise _unknown(raw, names(self.room))
+        name = str(raw["method"])
+        return Method(self.room, name, module(self.room, name), _held(model, raw))
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> core_schema.CoreSchema:
+        """Read the field by `read`."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, *_: Any) -> dict[str, Any]:
+        """Say that a mapping is expected."""
+        return {"type": "object"}
 
 
 def names(room: str) -> list[str]:
@@ -98,6 +140,21 @@ def resolve(room: str, raw: Any, where: str, key: str) -> Method:
     loaded = module(room, name, f"{where}: {key}.method")
     params = validate(cast(type[Config], loaded.Params), raw, where, key)
     return Method(room, name, loaded, params)
+
+
+def _held(model: type[Config], raw: dict[str, Any]) -> Config:
+    # As JSON, so that a list may become a tuple and nothing else is coerced.
+    return model.model_validate_json(json.dumps(raw))
+
+
+def _unknown(raw: dict[str, Any], known: list[str]) -> ValidationError:
+    """Return the error of an entry whose method is not there, at its key `method`."""
+    name = raw.get("method")
+    said = f"expected one of {', '.join(known)}{nearest(str(name), known)}"
+    kind = PydanticCustomError("method", said)
+    return ValidationError.from_exception_data(
+        "method", [InitErrorDetails(type=kind, loc=("method",), input=name)]
+    )
 
 
 def _file(room: str, name: str) -> tuple[str, ...]:

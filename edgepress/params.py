@@ -122,6 +122,9 @@ def _keys(model: type[BaseModel], place: tuple[int | str, ...], raw: Any) -> lis
         raw = raw.get(part) if isinstance(raw, dict) else None
         field = model.model_fields.get(str(part))
         kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        marks = () if field is None else field.metadata
+        # A field may hold a method of another room: its mark knows the one that is named.
+        kinds += tuple(mark.model(raw) for mark in marks if hasattr(mark, "model"))
         inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
         model = next((kind for kind in inner if _is_named(kind, raw)), inner[0] if inner else model)
     return list(model.model_fields)

@@ -14,11 +14,12 @@ from PIL import Image
 from edgepress.encoders.network_encoder import NetworkEncoder
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from tests.parts import PARTS
 
 SPEC = InputSpec(height=8, width=8, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
 METHOD = {
     "method": "rotation", "width": 4, "epochs": 1, "batch": 64, "learning_rate": 0.05,
-    "weight_decay": 0.0005, "augment": "none", "precision": "fp32",
+    "weight_decay": 0.0005, **PARTS, "augment": "none", "precision": "fp32",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +31,32 @@ class Backbone(nn.Module):
 
     info: tuple[FeatureInfo, ...]
     """One per feature, in order; none where it gives the task's outputs."""
+
+    def depths(self) -> dict[str, int]:
+        """Return how deep every parameter lies, by name: 0 next to the input."""
+        return in_order(self)
+
+
+def in_order(network: nn.Module) -> dict[str, int]:
+    """Return how deep every parameter lies where a network's parts were made in their order.
+
+    A depth is a part with weights: a child, or each child of a Sequential or ModuleList. What has
+    only vectors, as normalisation, belongs to the one before it.
+    """
+    found, depth = dict.fromkeys(dict(network.named_parameters(recurse=False)), 0), -1
+    for name, part in _parts(network, ""):
+        named = dict(part.named_parameters())
+        depth += any(each.ndim > 1 for each in named.values())
+        found.update((f"{name}.{inner}", max(depth, 0)) for inner in named)
+    return found
+
+
+def _parts(network: nn.Module, before: str) -> Iterator[tuple[str, nn.Module]]:
+    for name, child in network.named_children():
+        if isinstance(child, nn.Sequential | nn.ModuleList):
+            yield from _parts(child, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", child
 
 
 def measured(network: Backbone, spec: InputSpec, name: str, sizes: str = "") -> Backbone:

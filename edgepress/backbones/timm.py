@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from edgepress.backbones.features import Backbone, Features, measured
+from edgepress.backbones.features import Backbone, Features, in_order, measured
 from edgepress.errors import UserError, nearest
 from edgepress.params import Config
 from edgepress.records.inputs import InputSpec
@@ -46,6 +46,18 @@ class Timm(Backbone):
         if self.last and isinstance(found, list | tuple):
             return [each.permute(0, 3, 1, 2) for each in found]
         return found  # type: ignore[no-any-return]
+
+    def depths(self) -> dict[str, int]:
+        """Return timm's own layer numbers where the model has them, else those in order."""
+        from timm.models import group_parameters
+
+        matcher: Any = getattr(self.model, "group_matcher", None)
+        layers: dict[str, int] = (
+            in_order(self.model)
+            if matcher is None
+            else group_parameters(self.model, matcher(coarse=False), reverse=True)
+        )
+        return {f"model.{name}": depth for name, depth in layers.items()}
 
 
 def build(spec: InputSpec, features: Features, *, params: Params) -> Backbone:

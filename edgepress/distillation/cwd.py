@@ -22,7 +22,8 @@ from edgepress.backbones.features import FeatureInfo, Features
 from edgepress.bundles.network import Network, named
 from edgepress.distillation.teacher import Teacher
 from edgepress.errors import UserError
-from edgepress.training.loop import Batch, Job, Recipe, fit
+from edgepress.training.loop import Batch, Job, fit
+from edgepress.training.recipe import Recipe
 
 FEATURES: Features = "maps"
 """What the backbones of both networks have to give."""

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from edgepress.bundles.network import named
 from edgepress.distillation.teacher import Teacher
-from edgepress.training.loop import Batch, Job, Recipe, fit
+from edgepress.training.loop import Batch, Job, fit
+from edgepress.training.recipe import Recipe
 
 
 class Params(Recipe):

@@ -11,11 +11,11 @@ convolutions are of the input's size: 256 pixels cost 16 times 64.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -24,7 +24,8 @@ from edgepress.encoders.request import Request
 from edgepress.records.inputs import InputSpec
 from edgepress.training import loop
 from edgepress.training.examples import Examples
-from edgepress.training.loop import Batch, Job, Recipe
+from edgepress.training.loop import Batch, Job
+from edgepress.training.recipe import Recipe
 
 MOST_SIDE = 64
 """Pixels of a side that are looked at."""
@@ -38,6 +39,12 @@ class Params(Recipe):
     method: Literal["rotation"]
     width: int = Field(ge=4, le=512)
     """Channels of the first stage; embeddings are 2 x width x 4 wide (a 2 x 2 grid of averages)."""
+
+    @model_validator(mode="after")
+    def _unscored(self) -> Self:
+        if self.keep == "best" or self.patience is not None:
+            raise ValueError("nothing is scored here; set keep: last and patience: null")
+        return self
 
 
 class RotNet(nn.Module):

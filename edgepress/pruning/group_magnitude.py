@@ -24,7 +24,8 @@ from edgepress.bundles.network import named
 from edgepress.errors import UserError
 from edgepress.pruning.slimmed import Slimmed
 from edgepress.records.tensors import TensorSpec
-from edgepress.training.loop import Batch, Job, Recipe, fit
+from edgepress.training.loop import Batch, Job, fit
+from edgepress.training.recipe import Recipe
 
 LIMIT_S: Final = 120.0
 """Seconds after which a cut that has not ended is given up."""

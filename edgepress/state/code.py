@@ -1,9 +1,10 @@
 """Code: which of our files a stage execution can import, and one hash over what they say.
 
 Imports are followed in the syntax tree, in functions too. Methods are imported by name: a stage's
-module says in `USES` which entries of params.yaml name them, and in `MODULES` which modules the
-words of its target name. Files of the user's own that a method's `entry` names are followed like
-ours, with what they import of the working directory. Comments, docstrings and layout do not count.
+module says in `USES` which entries of params.yaml name them, whose parts may name further ones, and
+in `MODULES` which modules the words of its target name. Files of the user's own that a method's
+`entry` names are followed like ours, with what they import of the working directory. Comments,
+docstrings and layout do not count.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgepress.methods import exporter_of
+from edgepress.methods import PARTS, exporter_of
 from edgepress.params import lookup
 from edgepress.records.record import write_atomically
 
@@ -203,6 +204,9 @@ class Execution:
                 yield f"{name}.{file}" if file else name
             if isinstance(brought := entry.get(ENTRY), str):
                 yield brought.partition(":")[0]
+            for part, room in PARTS.items():
+                if isinstance(entry.get(part), dict):
+                    yield f"edgepress.{room}.{entry[part].get('method')}"
         for template in self.constants.get("MODULES", ()):
             yield template.format(**words)
 

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from edgepress.training.sgd import Sgd
+from edgepress.training import machine
+from edgepress.training.optimizers.optimizer import Memory, Optimizer
 
 
 def run_key(*parts: str) -> str:
@@ -39,38 +40,53 @@ class Checkpoint:
         self.folder = folder
         self._path = folder / "checkpoint.safetensors"
 
-    def save(self, network: nn.Module, optimizer: Sgd, at: Position) -> None:
-        """Replace the checkpoint with the present state."""
+    def save(
+        self, network: nn.Module, optimizer: Optimizer, at: Position, kept: dict[str, Tensor]
+    ) -> None:
+        """Replace the checkpoint with the present state; `kept` are further weights by name."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        names: dict[Tensor, str] = {p: name for name, p in network.named_parameters()}
-        tensors: dict[str, Tensor] = {}
-        for name, tensor in network.state_dict().items():
-            tensors[f"network/{name}"] = tensor.detach().cpu().contiguous()
-        for parameter, momentum in optimizer.momentum.items():
-            tensors[f"momentum/{names[parameter]}"] = momentum.detach().cpu().contiguous()
+        memory = optimizer.memory()
+        tensors = {f"network/{name}": each for name, each in network.state_dict().items()}
+        tensors.update((f"optimizer/{name}", each) for name, each in memory.tensors.items())
+        tensors.update((f"kept/{name}", each) for name, each in kept.items())
+        lies = {name: (each.stride(), each.device.type) for name, each in memory.tensors.items()}
+        said = {"position": vars(at), "plain": memory.plain, "lies": lies}
         partial = self._path.with_suffix(".partial")
-        save_file(tensors, partial, metadata={"position": json.dumps(vars(at))})
+        save_file(
+            {name: each.detach().cpu().contiguous() for name, each in tensors.items()},
+            partial,
+            metadata={key: json.dumps(value) for key, value in said.items()},
+        )
         partial.replace(self._path)
 
-    def restore(self, network: nn.Module, optimizer: Sgd) -> Position | None:
-        """Load the checkpoint into both and return its position; None without a usable one."""
+    def restore(
+        self, network: nn.Module, optimizer: Optimizer, kept: dict[str, Tensor]
+    ) -> Position | None:
+        """Load the checkpoint into all three, return its position; None without a usable one."""
         try:
             with safe_open(self._path, framework="pt") as file:
-                position: dict[str, Any] = json.loads(file.metadata()["position"])
+                said: dict[str, Any] = {k: json.loads(v) for k, v in file.metadata().items()}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            position, plain, lies = Position(**said["position"]), said["plain"], said["lies"]
         except (FileNotFoundError, SafetensorError, KeyError, ValueError):
             return None
-        prefix = "network/"
-        network.load_state_dict(
-            {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
-        )
-        for name, parameter in network.named_parameters():
-            momentum = tensors.get(f"momentum/{name}")
-            if momentum is not None:
-                kept = torch.empty_like(parameter).copy_(momentum)
-                optimizer.momentum[parameter] = kept
-        return Position(**position)
+        network.load_state_dict(_below("network/", tensors))
+        held = _below("optimizer/", tensors).items()
+        optimizer.recall(Memory({name: _laid(each, *lies[name]) for name, each in held}, plain))
+        kept.update((n, t.to(machine.device())) for n, t in _below("kept/", tensors).items())
+        return position
 
     def clear(self) -> None:
         """Remove the checkpoint once its result is safe elsewhere."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _laid(tensor: Tensor, stride: list[int], kind: str) -> Tensor:
+    """Return a tensor as it lay in memory: sums over it are then made in the same order."""
+    # Counts of steps are scalars that torch keeps on the CPU, whatever the device.
+    on = machine.device() if tensor.ndim or kind != "cpu" else torch.device("cpu")
+    return torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype, device=on).copy_(tensor)

@@ -1,4 +1,4 @@
-"""The training loop: Nesterov SGD on a one-cycle cosine schedule, resumable to the step.
+"""The training loop: a recipe's parts put together, resumable to the step.
 
 Every random draw is seeded by (seed, epoch) or (seed, step), so that a killed and resumed run
 ends with the same weights as an undisturbed one on the same machine.
@@ -15,52 +15,31 @@ from typing import cast
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from edgepress.bundles.network import named
 from edgepress.errors import UserError
-from edgepress.params import Config
 from edgepress.progress import Progress, silent
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine
 from edgepress.training.augment import augmented
-from edgepress.training.changes import Augment
 from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.examples import Dataset, Normalise, Rows, in_order
+from edgepress.training.groups import grouped
+from edgepress.training.kept import Kept
 from edgepress.training.mixing import UNMIXED, Sample, refused
-from edgepress.training.sgd import Sgd
+from edgepress.training.optimizers.optimizer import Optimizer
+from edgepress.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-WARMUP = 0.15
-"""Share of the steps in which the learning rate rises from zero."""
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 BATCH = 64
 """Images per forward pass outside training."""
 CONFIDENCE = 0.95
 """Of the intervals of scores while training."""
-
-
-class Recipe(Config):
-    """What every method that trains by this loop has in its parameters."""
-
-    epochs: int = Field(ge=1, le=10_000)
-    """Passes over the training images."""
-    batch: int = Field(ge=2, le=65_536)
-    """Images per step."""
-    learning_rate: float = Field(gt=0, le=10)
-    """Peak of the one-cycle schedule."""
-    weight_decay: float = Field(ge=0, le=1)
-    """L2 penalty; biases and normalisation are left out."""
-    augment: Augment
-    """Random changes of the training images: none, shift, flip_shift, or a mapping of changes."""
-    precision: machine.Precision
-    """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
-    compile: bool = False
-    """Compile the network with torch.compile; pays on long runs only."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +49,13 @@ class Batch:
     inputs: Tensor
     truth: dict[str, Tensor]
     rows: Tensor
+
+    def split(self, parts: int) -> Iterator[Batch]:
+        """Yield the images in parts as equal as can be."""
+        some = torch.arange(len(self.rows)).tensor_split(parts)
+        for first, last in ((int(each[0]), int(each[-1]) + 1) for each in some):
+            truth = {name: values[first:last] for name, values in self.truth.items()}
+            yield Batch(self.inputs[first:last], truth, self.rows[first:last])
 
 
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -104,6 +90,8 @@ def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]
         raise UserError(f"training: {len(job.train)} images are too few; curate or ingest more")
     for kind in refused(recipe.augment, job.task.learner if job.task else None):
         raise UserError(f"training: augment.{kind}: {UNMIXED}")
+    if (job.val is None or job.task is None) and (recipe.keep == "best" or recipe.patience):
+        raise UserError("training: nothing is scored here; set keep: last and patience: null")
     return _Run(job, recipe, objective).finish()
 
 
@@ -117,20 +105,23 @@ class _Run:
         if recipe.compile:
             self.called = cast(nn.Module, torch.compile(self.network))
         self.normalise = Normalise(job.train.spec, self.device)
-        self.optimizer = Sgd(self.network, recipe.weight_decay)
+        self.optimizer: Optimizer = recipe.optimizer(grouped(self.network, recipe))
         self.batch = min(recipe.batch, len(job.train))
         self.steps = max(1, len(job.train) // self.batch)
         self.total = self.steps * recipe.epochs
         self.at = Position(step=0, history=[], sums={})
-        restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer)
+        self.kept = Kept(self.network, recipe)
+        kept = self.kept.tensors
+        restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer, kept)
         if restored:
             log.info("resumed at step %d of %d", restored.step, self.total)
             self.at = restored
         self.saved = time.monotonic()
 
     def finish(self) -> list[dict[str, float]]:
-        while len(self.at.history) < self.recipe.epochs:
+        while not self.kept.ends(self.at.history):
             self._epoch(len(self.at.history))
+        self.kept.deliver()
         self.network.to("cpu")
         return self.at.history
 
@@ -144,6 +135,7 @@ class _Run:
             for name, value in self._step(some, images, truth).items():
                 sums[name] = sums[name] + value if name in sums else value.double()
             self.at.step += 1
+            self.kept.step(self.at.step)
             if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self._collect(sums)
                 self._save()
@@ -162,19 +154,30 @@ class _Run:
 
     def _step(self, rows: Rows, images: Tensor, truth: dict[str, Tensor]) -> dict[str, Tensor]:
         job, step = self.job, self.at.step
-        rate = self.recipe.learning_rate * _one_cycle((step + 1) / self.total)
         generator = torch.Generator().manual_seed((job.seed << 32) + step)
         images = images.to(self.device, non_blocking=True)
         truth = {name: values.to(self.device, non_blocking=True) for name, values in truth.items()}
         learner = job.task.learner if job.task else None
         sample = augmented(Sample(images, truth), self.recipe.augment, learner, generator)
         inputs = machine.arrange(self.normalise(sample.images), self.layout)
-        with machine.autocast(self.recipe.precision, self.device):
-            found = self.objective(self.called, Batch(inputs, sample.truth, torch.from_numpy(rows)))
-        self.optimizer.zero_grad()
-        found["loss"].backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(rate)
-        return {name: value.detach() for name, value in found.items()}
+        found = self._learn(Batch(inputs, sample.truth, torch.from_numpy(rows)))
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimizer.step(self.recipe.schedule((step + 1) / self.total))
+        return found
+
+    def _learn(self, batch: Batch) -> dict[str, Tensor]:
+        """Leave the gradients of a step's images; return the means of the objective's scalars."""
+        means: dict[str, Tensor] = {}
+        self.network.zero_grad()
+        for part in batch.split(min(self.recipe.accumulate, self.batch // 2)):
+            share = len(part.rows) / len(batch.rows)
+            with machine.autocast(self.recipe.precision, self.device):
+                found = self.objective(self.called, part)
+            (found["loss"] * share).backward()  # type: ignore[no-untyped-call]
+            for name, value in found.items():
+                means[name] = means.get(name, 0.0) + value.detach() * share
+        return means
 
     def _collect(self, sums: dict[str, Tensor]) -> None:
         for name, value in sums.items():
@@ -191,9 +194,13 @@ class _Run:
         line = {"epoch": epoch + 1, "loss": means.pop("loss")}
         line.update({f"train_{name}": value for name, value in means.items()})
         if self.job.val is not None and self.job.task is not None:
-            found, rules = answers(self.network, self.job.val, self.job.task), self.job.task.answers
-            line[f"val_{next(iter(rules.units))}"] = rules.first_score(found, self.job.val.truth)
-        rate = self.recipe.learning_rate * _one_cycle(at.step / self.total)
+            rules = self.job.task.answers
+            with self.kept.judged():
+                found = answers(self.network, self.job.val, self.job.task)
+                score = rules.first_score(found, self.job.val.truth)
+                line[f"val_{next(iter(rules.units))}"] = score
+                self.kept.judge([*at.history, line])
+        rate = self.recipe.learning_rate * self.recipe.schedule(at.step / self.total)
         at.history.append({**line, "learning_rate": round(rate, 8)})
         log.info("epoch %d: %s", epoch + 1, line)
         at.sums = {}
@@ -202,7 +209,7 @@ class _Run:
 
     def _save(self) -> None:
         if self.job.checkpoint:
-            self.job.checkpoint.save(self.network, self.optimizer, self.at)
+            self.job.checkpoint.save(self.network, self.optimizer, self.at, self.kept.tensors)
         self.saved = time.monotonic()
 
 
@@ -228,9 +235,3 @@ def answers(network: nn.Module, examples: Dataset, task: Task) -> Arrays:
 def scores(network: nn.Module, examples: Dataset, task: Task) -> tuple[Score, ...]:
     """Return the network's scores on labelled images, the gated one first."""
     return task.answers.score(answers(network, examples, task), None, examples.truth, CONFIDENCE)
-
-
-def _one_cycle(done: float) -> float:
-    if done < WARMUP:
-        return done / WARMUP
-    return 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))

@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from edgepress.bundles.network import named
-from edgepress.training.loop import Batch, Job, Recipe, fit
+from edgepress.training.loop import Batch, Job, fit
+from edgepress.training.recipe import Recipe
 
 
 class Params(Recipe):

@@ -10,6 +10,7 @@ import yaml
 
 from edgepress.cli import main
 from edgepress.sections import problems
+from tests.parts import PARTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +45,7 @@ CWD = {
     "batch": 8,
     "learning_rate": 0.1,
     "weight_decay": 0.0,
+    **PARTS,
     "temperature": 1.0,
     "weight": 1.0,
     "augment": "none",
@@ -109,6 +111,31 @@ CWD = {
             CWD,
             ["distill.recipe.method: cwd needs maps", "train.head linear takes pooled"],
         ),
+        (
+            "train/recipe/optimizer/method",
+            "sgdd",
+            ["train.recipe.optimizer.method: expected one of adamw, lion, muon, sgd", "mean sgd?"],
+        ),
+        ("train/recipe/optimizer", ..., ["train.recipe.optimizer: missing"]),
+        ("train/recipe/optimizer", "sgd", ["train.recipe.optimizer: ", "a mapping", "(got 'sgd')"]),
+        (
+            "slim/optimizer",
+            {"method": "adamw", "betas": [0.9, 1.5], "eps": 1e-8},
+            ["slim.optimizer.betas.1: Input should be less than 1 (got 1.5)"],
+        ),
+        (
+            "embed/optimizer/momentun",
+            0.9,
+            ["embed.optimizer.momentun: unknown key", "known: method, momentum, nesterov"],
+        ),
+        (
+            "distill/recipe/schedule/warmup",
+            1.5,
+            ["distill.recipe.schedule.warmup: Input should be less than 1 (got 1.5)"],
+        ),
+        ("embed/keep", "best", ["embed: ", "nothing is scored here; set keep: last"]),
+        ("train/recipe/accumulate", 40, ["accumulate 40 leaves a pass fewer than 2 of 64"]),
+        ("train/recipe/ema", 1.0, ["train.recipe.ema: Input should be less than 1 (got 1.0)"]),
         ("train/backbone", ..., ["'backbone' is missing under train"]),
         ("input/channels", 2, ["input.channels"]),
         ("check/min_side", "8", ["check.min_side", "got '8'"]),

@@ -32,6 +32,7 @@ from stages.decoded import CACHE, Wanted
 from stages.places import DECODED, MANIFEST
 from stages.stage import Stage
 from tests.classified import network
+from tests.parts import PARTS
 
 INPUT = {"height": 12, "width": 12, "channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3}
 MASKS = {
@@ -121,6 +122,7 @@ def test_weights_are_the_same_streamed_and_mapped(monkeypatch: pytest.MonkeyPatc
         {
             "method": "supervised", "epochs": 2, "batch": 12, "learning_rate": 0.1,
             "weight_decay": 0.0, "label_smoothing": 0.0, "augment": "shift", "precision": "fp32",
+            **PARTS,
         },
         "test",
         "recipe",

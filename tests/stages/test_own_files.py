@@ -15,6 +15,7 @@ import yaml
 
 from edgepress.records.bundle import Bundle
 from edgepress.records.record import sha256_file
+from tests.parts import PARTS
 from tests.stages.conftest import INPUT, PARAMS, write_data
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,7 @@ def train(project: Path, computed: bool) -> subprocess.CompletedProcess[str]:
     recipe = {
         "method": "supervised", "epochs": 1, "batch": 8, "learning_rate": 1e-9,
         "weight_decay": 0.0, "label_smoothing": 0.0, "augment": "none", "precision": "fp32",
+        **PARTS,
     }  # fmt: skip
     section: dict[str, Any] = {
         "backbone": {"method": "module", "entry": "nets.net:net", "arguments": arguments},

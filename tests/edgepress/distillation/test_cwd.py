@@ -23,6 +23,7 @@ from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 from tests.classified import network as classifier
 from tests.classified import open_task
+from tests.parts import PARTS
 
 SPEC = InputSpec(height=16, width=16, channels=1, mean=(0.5,), std=(0.25,))
 TASK = Task.open(
@@ -34,6 +35,7 @@ RECIPE: dict[str, Any] = {
     "batch": 8,
     "learning_rate": 0.02,
     "weight_decay": 0.0,
+    **PARTS,
     "temperature": 2.0,
     "weight": 1.0,
     "augment": "shift",

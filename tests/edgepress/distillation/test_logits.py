@@ -14,6 +14,7 @@ from edgepress.records.inputs import InputSpec
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 from tests.classified import open_task
+from tests.parts import PARTS
 
 TASK = open_task(tuple("0123456789"))
 RECIPE = {
@@ -22,6 +23,7 @@ RECIPE = {
     "batch": 50,
     "learning_rate": 0.05,
     "weight_decay": 0.0,
+    **PARTS,
     "temperature": 3.0,
     "weight": 0.9,
     "augment": "none",

@@ -12,12 +12,13 @@ from edgepress.encoders.request import Request
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from tests.parts import PARTS
 
 SPEC = InputSpec(height=8, width=8, channels=1, mean=(0.3,), std=(0.35,))
 METHODS: dict[str, dict[str, Any]] = {
     "rotation": {
         "method": "rotation", "width": 4, "epochs": 1, "batch": 64, "learning_rate": 0.05,
-        "weight_decay": 0.0005, "augment": "none", "precision": "fp32",
+        "weight_decay": 0.0005, **PARTS, "augment": "none", "precision": "fp32",
     },
     "timm": {
         "method": "timm", "model": "test_resnet", "pretrained": False, "side": 32, "batch": 48

@@ -11,6 +11,7 @@ from edgepress.encoders.request import Request
 from edgepress.encoders.rotation import RotNet
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
+from tests.parts import PARTS
 
 METHOD = {
     "method": "rotation",
@@ -19,6 +20,7 @@ METHOD = {
     "batch": 64,
     "learning_rate": 0.05,
     "weight_decay": 0.0005,
+    **PARTS,
     "augment": "none",
     "precision": "fp32",
 }

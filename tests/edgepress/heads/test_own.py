@@ -19,6 +19,7 @@ from edgepress.records.tensors import TensorSpec
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 from tests.classified import open_task
+from tests.parts import PARTS
 
 SPEC = InputSpec(height=16, width=16, channels=1, mean=(0.5,), std=(0.5,))
 CLASSES = ("a", "b", "c")
@@ -94,7 +95,7 @@ def test_bundle_of_a_cut_model_answers_alike_when_it_is_read_again(tmp_path: Pat
     raw = {
         "method": "group_magnitude", "ratio": 0.5, "round_to": 2, "scope": "uniform", "epochs": 1,
         "batch": 4, "learning_rate": 0.01, "weight_decay": 0.0, "augment": "none",
-        "precision": "fp32",
+        "precision": "fp32", **PARTS,
     }  # fmt: skip
     cut = resolve("pruning", raw, "params.yaml", "slim")(Job(ours, examples, None, 0, task))
     assert cut.network.backbone.model.body[0].out_channels == 4

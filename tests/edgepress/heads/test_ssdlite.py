@@ -21,6 +21,7 @@ from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task, joined
 from edgepress.training.loop import Job, scores
 from tests import scenes
+from tests.parts import PARTS
 
 HEAD = {"method": "ssdlite", "width": 16}
 TASK = scenes.TASKS["default_boxes"]
@@ -72,7 +73,7 @@ def test_every_default_box_doubts_each_class_alike_before_training() -> None:
 def test_answers_are_near_when_the_channels_under_the_head_are_cut(learnt: nn.Module) -> None:
     entry = {
         **{"method": "group_magnitude", "ratio": 0.25, "round_to": 4, "scope": "uniform"},
-        **{"epochs": 2, "batch": 16, "learning_rate": 0.02, "weight_decay": 0.0},
+        **{"epochs": 2, "batch": 16, "learning_rate": 0.02, "weight_decay": 0.0, **PARTS},
         **{"augment": "none", "precision": "fp32"},
     }
     method = resolve("pruning", entry, "params.yaml", "slim")

@@ -21,6 +21,7 @@ from edgepress.tasks.task import Task
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 from tests.classified import network, open_task
+from tests.parts import PARTS
 
 TASK = open_task(tuple("0123456789"))
 METHOD = {
@@ -32,6 +33,7 @@ METHOD = {
     "batch": 50,
     "learning_rate": 0.01,
     "weight_decay": 0.0,
+    **PARTS,
     "augment": "none",
     "precision": "fp32",
 }

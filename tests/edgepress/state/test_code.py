@@ -51,6 +51,22 @@ def test_method_is_part_of_the_code_when_an_entry_names_it(tree: Tree) -> None:
     assert one.digest != two.digest
 
 
+def test_method_of_a_nested_room_is_part_of_the_code_when_an_entrys_part_names_it(
+    tree: Tree,
+) -> None:
+    for name in ("__init__", "one", "two"):
+        path = tree.root / f"edgepress/training/optimizers/{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("from edgepress.c import thing\n")
+    found = {}
+    for name in ("one", "two"):
+        entry = {"method": "one", "optimizer": {"method": name}, "schedule": None}
+        found[name] = Execution("make", None, {"made": {"by": entry}}, Tree(tree.root))
+    assert "edgepress.training.optimizers.one" in found["one"].modules
+    assert "edgepress.training.optimizers.two" not in found["one"].modules
+    assert found["one"].digest != found["two"].digest
+
+
 def test_module_that_no_entry_names_is_a_stranger(tree: Tree) -> None:
     loaded = ["edgepress.a", "edgepress.room.two", "numpy", "edgepress.no_file"]
     assert execution(tree).strangers(loaded) == ["edgepress.room.two"]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from edgepress.training import machine
+from tests.parts import PARTS
 
 CASES = [(channels, images) for channels in (2, 4, 6, 8, 12) for images in (1, 3)]
 TRAIN = f"""
@@ -21,7 +22,7 @@ from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 
 recipe = dict(method="supervised", epochs=20, batch=64, learning_rate=0.01, weight_decay=0.0,
-              label_smoothing=0.0, augment="none", precision="fp32")
+              label_smoothing=0.0, augment="none", precision="fp32", **{PARTS})
 train = resolve("training", recipe, "test", "recipe")
 task = Task.open({{"method": "classification"}}, tuple("01234567"), "test")
 

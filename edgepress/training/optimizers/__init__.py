@@ -1,0 +1,1 @@
+"""What makes steps of gradients."""

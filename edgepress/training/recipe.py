@@ -1,0 +1,57 @@
+"""Recipe: what every method that trains by the loop has in its parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from edgepress.methods import Choice, Method
+from edgepress.params import Config
+from edgepress.training import machine
+from edgepress.training.changes import Augment
+
+
+class Recipe(Config):
+    """How long, by which steps, on which images."""
+
+    epochs: int = Field(ge=1, le=10_000)
+    """Passes over the training images."""
+    batch: int = Field(ge=2, le=65_536)
+    """Images per step."""
+    learning_rate: float = Field(gt=0, le=10)
+    """Peak of the schedule; what is right depends on the optimizer."""
+    weight_decay: float = Field(ge=0, le=1)
+    """How far weights are pulled to zero; biases and normalisation are left out."""
+    optimizer: Annotated[Method, Choice("training.optimizers")]
+    """What makes steps of gradients: `edgepress methods training.optimizers`."""
+    schedule: Annotated[Method, Choice("training.schedules")]
+    """How the learning rate goes with time: `edgepress methods training.schedules`."""
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
+    """What a layer's learning rate is of the next one's, from the head down to the input; null
+    gives all the same."""
+    clip: float | None = Field(default=None, gt=0)
+    """Largest norm of all gradients together: longer ones are cut to it; null cuts none."""
+    accumulate: int = Field(default=1, ge=1, le=4096)
+    """Passes that a step's images are split into, which need as many times less memory."""
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """What remains at each step of the moving average of weights that is judged and delivered;
+    null averages none."""
+    keep: Literal["last", "best"] = "last"
+    """Weights of the last epoch, or of the one with the best first score on val."""
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better first score on val after which the run stops; null never stops."""
+    augment: Augment
+    """Random changes of the training images: none, shift, flip_shift, or a mapping of changes."""
+    precision: machine.Precision
+    """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
+    compile: bool = False
+    """Compile the network with torch.compile; pays on long runs only."""
+
+    @model_validator(mode="after")
+    def _two_images(self) -> Self:
+        if self.accumulate > 1 and self.batch < 2 * self.accumulate:
+            raise ValueError(
+                f"accumulate {self.accumulate} leaves a pass fewer than 2 of {self.batch} images"
+            )
+        return self
