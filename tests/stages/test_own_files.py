@@ -29,7 +29,7 @@ def net(width, computed):
         importlib.import_module(".".join(["nets", "hidden"]))
     return nn.Sequential(nn.Conv2d(1, width, 3), parts.Pooled())
 """
-PARTS = """
+POOLED = """
 from torch import nn
 
 class Pooled(nn.Module):
@@ -41,7 +41,7 @@ class Pooled(nn.Module):
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "nets").mkdir()
-    for name, text in {"net": NET, "parts": PARTS, "hidden": ""}.items():
+    for name, text in {"net": NET, "parts": POOLED, "hidden": ""}.items():
         (tmp_path / "nets" / f"{name}.py").write_text(text)
     torch.save({"0.weight": torch.ones(4, 1, 3, 3), "0.bias": torch.ones(4)}, tmp_path / "w.pth")
     write_data(tmp_path)
