@@ -64,6 +64,8 @@ SECTIONS = (
     "baseline",
 )
 
+_TAUGHT = ("train", "distill")
+"""Sections of the teacher and of the student."""
 _PROJECT = re.compile(r"[\w.-]+")
 
 
@@ -118,8 +120,10 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
         ({"gates", "task"}, _min_scores),
         ({"train", "input", "task"}, partial(_network, section="train")),
         ({"distill", "input", "task"}, partial(_network, section="distill")),
+        ({"train"}, _learnt),
         ({"train", "distill"}, _taught),
         ({"embed", "input"}, _encoder),
+        ({"embed", "curate"}, _embedded),
     ):
         if needed <= set(tree):
             yield partial(held, tree, where)
@@ -309,6 +313,12 @@ def _taught(tree: dict[str, Any], where: str) -> None:
         }
     except UserError:
         return  # Refused by its own rule.
+    shapes = [[tree[section].get(key) for key in ("backbone", "head")] for section in _TAUGHT]
+    if getattr(recipe.module, "TWIN", False) and shapes[0] != shapes[1]:
+        raise UserError(
+            f"{where}: distill.recipe.method: {recipe.name} passes the teacher on; set "
+            "distill.backbone and distill.head as those of train"
+        )
     needed = getattr(recipe.module, "FEATURES", None)
     for key, head in heads.items():
         if needed and needed != head.module.FEATURES:
@@ -316,6 +326,33 @@ def _taught(tree: dict[str, Any], where: str) -> None:
                 f"{where}: distill.recipe.method: {recipe.name} needs {needed}, and {key} "
                 f"{head.name} takes {head.module.FEATURES} features; use logits or another head"
             )
+
+
+def _learnt(tree: dict[str, Any], where: str) -> None:
+    """Hold a recipe that learns nothing against the weights that it needs."""
+    try:
+        recipe = resolve("training", lookup(tree, "train.recipe", where), where, "train.recipe")
+    except UserError:
+        return  # Refused by its own rule.
+    if not getattr(recipe.module, "LEARNS", True) and not tree["train"].get("weights"):
+        raise UserError(
+            f"{where}: train.weights: missing; train.recipe.method {recipe.name} learns nothing, "
+            "so name the file of a trained network"
+        )
+
+
+def _embedded(tree: dict[str, Any], where: str) -> None:
+    """Hold a curation that looks at vectors against an encoder that gives none."""
+    try:
+        encoder = resolve("encoders", tree["embed"], where, "embed")
+        curation = resolve("curation", tree["curate"], where, "curate")
+    except UserError:
+        return  # Refused by its own rule.
+    if getattr(curation.module, "LOOKS", True) and not getattr(encoder.module, "TELLS", True):
+        raise UserError(
+            f"{where}: curate.method: {curation.name} looks at embeddings, and embed.method: "
+            f"{encoder.name} gives none; use another encoder, or curate: {{method: none}}"
+        )
 
 
 def _encoder(tree: dict[str, Any], where: str) -> None:

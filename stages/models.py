@@ -68,10 +68,13 @@ def read_splits(stage: Stage, progress: Progress) -> Splits:
     return Splits(**opened, task=task, test_ids=tuple(sets["test"].ids))
 
 
-def begun(stage: Stage, section: str, splits: Splits) -> tuple[Network, dict[str, str]]:
+def begun(
+    stage: Stage, section: str, splits: Splits, *, whole: bool = False
+) -> tuple[Network, dict[str, str]]:
     """Return the network of a section of params.yaml, and the sha256 of weights it starts from.
 
-    Without `weights`, and where they do not fit, it has those of the run's seed.
+    Without `weights`, and where they do not fit, it has those of the run's seed; with `whole` that
+    is refused.
     """
     torch.manual_seed(stage.seed)
     spec = splits.train.spec
@@ -82,7 +85,7 @@ def begun(stage: Stage, section: str, splits: Splits) -> tuple[Network, dict[str
     weights = given(stage.raw(section), str(PARAMS), section)
     if weights is None:
         return network, {}
-    digest, fit = begin(network, weights, f"{PARAMS}: {section}.weights")
+    digest, fit = begin(network, weights, f"{PARAMS}: {section}.weights", whole=whole)
     sys.stderr.write(f"{stage.title}: weights {weights.path}: {fit}\n")
     return network, {"weights": digest}
 

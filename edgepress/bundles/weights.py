@@ -38,11 +38,13 @@ def given(section: dict[str, Any], where: str, key: str) -> Weights | None:
     return weights
 
 
-def begin(network: Network, weights: Weights, where: str) -> tuple[str, Fit]:
+def begin(
+    network: Network, weights: Weights, where: str, *, whole: bool = False
+) -> tuple[str, Fit]:
     """Load what fits into `network`; return the file's sha256 and what fitted.
 
     A file that is missing, changed, unsafe or of another network is a UserError that begins with
-    `where`.
+    `where`; with `whole`, so is one that leaves a tensor fresh.
     """
     path = Path(weights.path)
     try:
@@ -50,6 +52,8 @@ def begin(network: Network, weights: Weights, where: str) -> tuple[str, Fit]:
         fit = _fit(network, state_dict.read(path), weights)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+    if whole and (fit.fresh or fit.misfits):
+        raise UserError(f"{where}: {path}: a tensor has no weights, and nothing is learnt: {fit}")
     network.load_state_dict(fit.tensors, strict=False)
     return digest, fit
 

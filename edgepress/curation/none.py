@@ -11,6 +11,9 @@ from edgepress.curation._select.decision import Decision, Numbers, reasons
 from edgepress.curation._select.select import Groups, shuffled
 from edgepress.params import Config
 
+LOOKS = False
+"""It reads no vector."""
+
 
 class Params(Config):
     """Keeping all rows has no parameters."""

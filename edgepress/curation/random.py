@@ -11,6 +11,9 @@ from edgepress.curation._select.curate_job import CurateJob
 from edgepress.curation._select.decision import Decision, Numbers, reasons
 from edgepress.curation._select.select import Groups, shuffled
 
+LOOKS = False
+"""It reads no vector."""
+
 
 class Params(Keep):
     """Parameters of random pruning."""

@@ -65,6 +65,15 @@ def test_weights_are_loaded_and_told_as_the_page_says() -> None:
     assert begun(tree) == block("Weights", "text")
 
 
+def test_a_trained_model_alone_is_taken_as_the_page_says() -> None:
+    tree = merged("A trained model only")
+    model = timm.create_model("resnet18", num_classes=2)
+    Path("models_of_others").mkdir()
+    torch.save(model.state_dict(), "models_of_others/checkpoint.pth")
+    assert problems(tree, "params.yaml") == []
+    assert "left fresh" not in begun(tree)
+
+
 def test_network_of_the_page_is_built_and_read_again_as_a_bundle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

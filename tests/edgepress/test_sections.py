@@ -258,3 +258,27 @@ def test_module_of_the_users_is_built_by_params(
     found = problems(put(changed, "train/head", {"method": head, **wide}), "params.yaml")
     assert len(found) == bool(words), found
     assert all(word in found[0] for word in words)
+
+
+def test_recipe_that_learns_nothing_is_refused_when_there_are_no_weights(
+    tree: dict[str, Any],
+) -> None:
+    found = problems(put(tree, "train/recipe", {"method": "given"}), "params.yaml")
+    assert len(found) == 1, found
+    assert found[0].startswith("params.yaml: train.weights: missing; train.recipe.method given")
+
+
+def test_teacher_is_passed_on_only_when_the_student_is_of_its_shape(tree: dict[str, Any]) -> None:
+    changed = put(tree, "distill/recipe", {"method": "none"})
+    (found,) = problems(changed, "params.yaml")
+    assert "distill.recipe.method: none passes the teacher on; set distill.backbone" in found
+    assert (
+        problems(put(changed, "distill/backbone", tree["train"]["backbone"]), "params.yaml") == []
+    )
+
+
+def test_curation_that_looks_is_refused_when_nothing_is_embedded(tree: dict[str, Any]) -> None:
+    changed = put(tree, "embed", {"method": "none"})
+    (found,) = problems(changed, "params.yaml")
+    assert "curate.method: concept_complexity looks at embeddings" in found
+    assert problems(put(changed, "curate", {"method": "none"}), "params.yaml") == []
