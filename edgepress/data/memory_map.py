@@ -23,14 +23,26 @@ def mapped(folder: Path, count: int, rows: Rows) -> Arrays:
     """Return read-only arrays [count, ...] by name, from `folder` or made there of `rows(0)`.
 
     What was killed goes on at the row it came to; another process that makes the same is waited
-    for. A folder that is there is whole. Other folders of its name up to the last `-` go.
+    for. A folder that was cut off since is made anew. Others of its name up to the last `-` go.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        if not folder.is_dir():
+        if (found := _opened(folder, count)) is None:
+            shutil.rmtree(folder, ignore_errors=True)
             _make(folder, count, rows)
-    found = {path.stem: path for path in sorted(folder.glob("*.npy"))}
-    return {name: np.load(path, mmap_mode="r") for name, path in found.items()}
+            found = _opened(folder, count)
+    if found is None:
+        raise ValueError(f"{folder}: cannot be read back")
+    return found
+
+
+def _opened(folder: Path, count: int) -> Arrays | None:
+    """Return the arrays of a folder; None where there are none, or not as many whole rows."""
+    try:
+        found = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+    except (ValueError, EOFError):  # cut off
+        return None
+    return found if found and all(len(each) == count for each in found.values()) else None
 
 
 def _make(folder: Path, count: int, rows: Rows) -> None:
@@ -43,7 +55,7 @@ def _make(folder: Path, count: int, rows: Rows) -> None:
         files, done = _reopened(partial, count, opened)
         for row in rows(done):
             if not files:
-                files = _opened(partial, row, count, opened)
+                files = _begin(partial, row, count, opened)
             for name, values in row.items():
                 files[name].write(np.ascontiguousarray(values).data)
             done += 1
@@ -55,7 +67,7 @@ def _make(folder: Path, count: int, rows: Rows) -> None:
     partial.replace(folder)
 
 
-def _opened(partial: Path, row: Arrays, count: int, opened: ExitStack) -> dict[str, BinaryIO]:
+def _begin(partial: Path, row: Arrays, count: int, opened: ExitStack) -> dict[str, BinaryIO]:
     """Begin a file for each array; all have their header before any has a row."""
     files: dict[str, BinaryIO] = {}
     for name, values in row.items():

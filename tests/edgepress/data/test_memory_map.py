@@ -75,6 +75,17 @@ def test_what_was_half_written_is_made_anew(name: str, lost: int, tmp_path: Path
     check(mapped(folder, COUNT, Source()))
 
 
+@pytest.mark.parametrize("left", [0, 100, 500])
+def test_map_is_made_anew_when_a_file_was_cut_off_since(left: int, tmp_path: Path) -> None:
+    folder = tmp_path / "train-aa"
+    mapped(folder, COUNT, Source())
+    with (folder / "pixels.npy").open("r+b") as held:
+        held.truncate(left)
+    again = Source()
+    check(mapped(folder, COUNT, again))
+    assert again.made == COUNT
+
+
 def test_older_maps_of_the_same_kind_go_and_others_stay(tmp_path: Path) -> None:
     for name in ("train-16x16x1-old", "val-16x16x1-old", "train-8x8x1-old"):
         mapped(tmp_path / name, COUNT, Source())
