@@ -16,6 +16,7 @@ class SavedEncoder(Record):
     """What is needed to make of any image the vector that the encoder made of it."""
 
     file_name: ClassVar[str] = "encoder.json"
+    schema_version: int = 2
 
     method: dict[str, Any]
     """Method and parameters, as in params.yaml."""

@@ -10,6 +10,12 @@ from edgepress.methods import Choice, Method
 from edgepress.params import Config
 from edgepress.training import machine
 from edgepress.training.changes import Augment
+from edgepress.training.optimizers import sgd
+from edgepress.training.schedules import one_cycle
+
+_SGD = sgd.Params(method="sgd", momentum=0.9, nesterov=True)
+_ONE_CYCLE = one_cycle.Params(method="one_cycle", warmup=0.15)
+"""Where a recipe names no parts, as recipes did before there were any."""
 
 
 class Recipe(Config):
@@ -23,9 +29,13 @@ class Recipe(Config):
     """Peak of the schedule; what is right depends on the optimizer."""
     weight_decay: float = Field(ge=0, le=1)
     """How far weights are pulled to zero; biases and normalisation are left out."""
-    optimizer: Annotated[Method, Choice("training.optimizers")]
+    optimizer: Annotated[Method, Choice("training.optimizers")] = Field(
+        default=Method("training.optimizers", "sgd", sgd, _SGD)
+    )
     """What makes steps of gradients: `edgepress methods training.optimizers`."""
-    schedule: Annotated[Method, Choice("training.schedules")]
+    schedule: Annotated[Method, Choice("training.schedules")] = Field(
+        default=Method("training.schedules", "one_cycle", one_cycle, _ONE_CYCLE)
+    )
     """How the learning rate goes with time: `edgepress methods training.schedules`."""
     layer_decay: float | None = Field(default=None, gt=0, le=1)
     """What a layer's learning rate is of the next one's, from the head down to the input; null

@@ -116,7 +116,6 @@ CWD = {
             "sgdd",
             ["train.recipe.optimizer.method: expected one of adamw, lion, muon, sgd", "mean sgd?"],
         ),
-        ("train/recipe/optimizer", ..., ["train.recipe.optimizer: missing"]),
         ("train/recipe/optimizer", "sgd", ["train.recipe.optimizer: ", "a mapping", "(got 'sgd')"]),
         (
             "slim/optimizer",

@@ -396,3 +396,12 @@ def test_average_is_judged_and_delivered_when_weights_are_averaged(digits: Digit
         if each.is_floating_point():
             torch.testing.assert_close(each.double(), first[name], rtol=1e-4, atol=1e-6)
     assert loop.scores(job.network, digits[1], TASK)[0].value.value == history[-1]["val_accuracy"]
+
+
+def test_recipe_without_parts_is_what_the_loop_always_did() -> None:
+    named, bare = {**RECIPE}, {**RECIPE}
+    for part in PARTS:
+        del bare[part]
+    assert resolve("training", bare, "test", "r").params == resolve(
+        "training", {**named, **PARTS}, "test", "r"
+    ).params  # fmt: skip
