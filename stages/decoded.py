@@ -85,7 +85,12 @@ def decoded(stage: Stage, wanted: Wanted, spec: InputSpec, progress: Progress) -
 
 
 def shared(stage: Stage, wanted: Wanted, spec: InputSpec, progress: Progress) -> ImageSet:
-    """Return a split's images, whose pixels for `spec` are read from the map if there is one."""
+    """Return a split's images, whose pixels for `spec` are read from the map if there is one.
+
+    Those that are answered by parts are never looked at whole, so that no map is made of them.
+    """
+    if wanted.task is not None and wanted.task.parts is not None:
+        return wanted.images
     found = decoded(stage, wanted, spec, progress)
     return wanted.images if found.arrays is None else wanted.images.mapped(found.pixels, spec)
 

@@ -42,10 +42,9 @@ def _refuse_uncalibrated(stage: Stage) -> None:
     No parameter of this stage: another number of images changes nothing that is learnt.
     """
     kept = Selection.read(SELECTION).budget
-    entries = stage.tree.get("quantize")
-    for name, entry in entries.items() if isinstance(entries, dict) else ():
-        asked = entry.get("images") if isinstance(entry, dict) else None
-        if isinstance(asked, int) and asked > kept:
+    for name in stage.raw("precisions"):
+        asked = stage.raw(f"quantize.{name}").get("images", 0)
+        if asked > kept:
             raise UserError(
                 f"{PARAMS}: quantize.{name}.images: {asked} asked for, only {kept} training images "
                 f"are kept; ask for at most {kept}"

@@ -88,9 +88,9 @@ def opened(asked: Wanted, mode: str, monkeypatch: pytest.MonkeyPatch) -> Dataset
 
 
 def drawn(data: Dataset) -> Iterator[torch.Tensor]:
-    """Yield images and truths of a few batches in no order, some rows twice."""
-    rows = np.random.default_rng(1).integers(0, COUNT, (7, 9))
-    for images, truth in data.batches(rows):
+    """Yield images and truths of batches of several sizes in no order, some rows twice."""
+    rng = np.random.default_rng(1)
+    for images, truth in data.batches([rng.integers(0, COUNT, size) for size in (9, 1, 23, 4, 9)]):
         yield images
         yield from (truth[name] for name in sorted(truth))
 

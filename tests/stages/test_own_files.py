@@ -61,7 +61,7 @@ def train(project: Path, computed: bool) -> subprocess.CompletedProcess[str]:
         "weights": {"path": "w.pth"},
         "recipe": recipe,
     }
-    tree = {**PARAMS, "input": INPUT, "quantize": {}, "train": section}
+    tree = {**PARAMS, "input": INPUT, "precisions": [], "train": section}
     (project / "params.yaml").write_text(yaml.safe_dump(tree))
     return subprocess.run(
         [sys.executable, "-m", "stages.train"],

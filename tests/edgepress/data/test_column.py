@@ -24,8 +24,10 @@ def test_values_are_arrows_when_rows_are_any(chunks: list[list[Any]], data: st.D
     assert [column[at] for at in range(len(column))] == list(column)
 
 
-def test_values_far_apart_are_converted_when_they_are_asked_for() -> None:
+def test_values_near_and_far_are_converted_when_they_are_asked_for() -> None:
     held = pa.chunked_array([pa.array(range(100_000)), pa.array(range(100_000, 200_000))])
+    near = Column(held, np.array([100_001, 99_999, 100_001]), lambda value: value * 2)
+    assert list(near) == [200_002, 199_998, 200_002]
     rows = np.array([199_999, 0, 99_999, 100_000])
     column = Column(held, rows, lambda value: value * 2)
     assert list(column) == [399_998, 0, 199_998, 200_000]
