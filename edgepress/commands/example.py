@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from edgepress.commands._exports import EXPORTED, export
-from edgepress.example.write import PACKAGES, write
+from edgepress.example.write import ALONE, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("target", metavar="TARGET",
         help=f"key of a folder of {EXPORTED}/, or an export's folder; its runtime one of "
-        f"{', '.join(PACKAGES)}")  # fmt: skip
+        f"{', '.join(ALONE)}")  # fmt: skip
     add("out", type=Path, metavar="OUT", help="folder to write; one that is there is refused")
 
 

@@ -15,11 +15,12 @@ from edgepress.devices.host import versions
 from edgepress.errors import UserError
 from edgepress.example.copied import copy
 from edgepress.records.exported import Exported
+from edgepress.runtimes.bare import PACKAGES
 from edgepress.tasks.task import Task
 from edgepress.validation.subject import Subject
 
-PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "litert": "ai-edge-litert"}
-"""Runtimes whose Python package needs no training framework -> that package."""
+ALONE = ("onnxruntime", "openvino", "litert")
+"""Runtimes whose Python package needs no training framework."""
 _TEMPLATES = {"predict.py": "predict.py.j2", "README.md": "readme.md.j2"}
 
 
@@ -30,9 +31,9 @@ def write(folder: Path, out: Path) -> list[str]:
     """
     subject = Subject.read(folder)
     exported = subject.exported
-    if exported.target.runtime not in PACKAGES:
+    if exported.target.runtime not in ALONE:
         raise UserError(
-            f"{exported.target}: no example; Python packages of {', '.join(PACKAGES)} work alone, "
+            f"{exported.target}: no example; Python packages of {', '.join(ALONE)} work alone, "
             f"that of {exported.target.runtime} does not, or is the device's own"
         )
     task = Task.open(exported.task, exported.classes, str(folder))

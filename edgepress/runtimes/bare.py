@@ -23,6 +23,13 @@ RUNTIMES = {
     ".pte": "executorch",
 }
 """Suffix -> the runtime that opens it, whose other half is `bare_<runtime>.py`."""
+PACKAGES = {
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "litert": "ai-edge-litert",
+    "executorch": "executorch",
+}
+"""Runtime -> the Python package that it comes in."""
 Shapes = Mapping[str, tuple[int, ...]]
 """Name of an input -> the shape to run it with."""
 

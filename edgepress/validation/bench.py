@@ -17,19 +17,11 @@ from edgepress.records.benched import Benched, BenchedModel
 from edgepress.records.measurement import Latency
 from edgepress.records.record import sha256_file
 from edgepress.records.tensors import Array
-from edgepress.runtimes.bare import Shapes, Slot, load, runtime_of
+from edgepress.runtimes.bare import PACKAGES, Shapes, Slot, load, runtime_of
 from edgepress.validation import feed, latency, memory
 from edgepress.validation.alone import DisturbedError
 from edgepress.validation.latency import Open, Plan
 from edgepress.validation.watch import Call
-
-_PACKAGES = {
-    "onnxruntime": "onnxruntime",
-    "openvino": "openvino",
-    "litert": "ai-edge-litert",
-    "executorch": "executorch",
-}
-"""Runtime -> the package whose version is a condition."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ def bench(paths: Sequence[Path], asked: Asked, plan: Plan) -> Benched:
     except DisturbedError as busy:
         raise UserError(str(busy)) from None
     after = host.throttle_events()
-    packages = sorted({_PACKAGES[runtime_of(path)] for path in paths})
+    packages = sorted({PACKAGES[runtime_of(path)] for path in paths})
     slower = None if throttled is None or after is None else after > throttled
     pairs = zip(models, times, strict=True)
     return Benched(
