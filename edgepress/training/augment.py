@@ -14,6 +14,7 @@ from torch import Tensor
 from edgepress.training import affine
 from edgepress.training.changes import Augment, Changes
 from edgepress.training.colour import coloured
+from edgepress.training.crop import cropped
 from edgepress.training.mixing import Sample, copy_paste, mixup, mosaic
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def draw(kind: Augment, shape: torch.Size, generator: torch.Generator) -> Warp |
     """Draw how a batch of images [N, C, H, W] is moved; None leaves it as it is."""
     if isinstance(kind, Changes):
         moved = affine.drawn(kind, shape, generator)
-        return moved if kind.moves else None
+        return cropped(moved, kind, generator) if kind.moves else None
     if kind == "none":
         return None
     count, _, height, width = shape

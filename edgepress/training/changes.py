@@ -13,20 +13,48 @@ Word = Literal["none", "shift", "flip_shift"]
 a random horizontal flip."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[tuple[float, float], Field(strict=False)]
+
+
+class Crop(Config):
+    """Which part of a picture takes its place: RandomResizedCrop."""
+
+    area: Range
+    """Least and most share of the picture's area, each as likely as the next."""
+    ratio: Range = (3 / 4, 4 / 3)
+    """Narrowest and widest, width by height over that of the input; what fits the picture."""
+
+    @field_validator("area")
+    @classmethod
+    def _within(cls, area: tuple[float, float]) -> tuple[float, float]:
+        least, most = area
+        if not 0.01 <= least <= most <= 1:
+            raise ValueError("expected two shares from 0.01 to 1, the least first")
+        return area
+
+    @field_validator("ratio")
+    @classmethod
+    def _ordered(cls, ratio: tuple[float, float]) -> tuple[float, float]:
+        least, most = ratio
+        if not 0.1 <= least <= most <= 10:
+            raise ValueError("expected two factors from 0.1 to 10, the least first")
+        return ratio
 
 
 class Changes(Config):
     """What is done to each picture, drawn anew each time; a key that is not named does nothing.
 
-    Places move by one matrix about the picture's middle: mirrored, scaled, turned, then shifted;
-    what comes in from outside is the grey of a letterbox.
+    Places move by one matrix: cropped, then about the picture's middle mirrored, scaled, turned
+    and shifted; what comes in from outside is the grey of a letterbox.
     """
 
+    crop: Crop | None = None
+    """The part of each picture that takes its place."""
     flip: Share = 0.0
     """Share of the pictures that are mirrored, left to right."""
     shift: float = Field(default=0.0, ge=0, le=0.5)
     """Share of each side that a picture is shifted by at most, either way."""
-    scale: Annotated[tuple[float, float], Field(strict=False)] = (1.0, 1.0)
+    scale: Range = (1.0, 1.0)
     """Least and most, every doubling as likely as the next; above 1, with shift, it is a crop."""
     rotate: float = Field(default=0.0, ge=0, le=180)
     """Degrees that a picture is turned by at most, either way."""
@@ -53,9 +81,14 @@ class Changes(Config):
         return bool(self.brightness or self.contrast or self.saturation)
 
     @property
+    def turns(self) -> bool:
+        """Whether any picture may move otherwise than to be mirrored or cropped."""
+        return bool(self.shift or self.rotate or self.scale != (1.0, 1.0))
+
+    @property
     def moves(self) -> bool:
         """Whether any picture may move."""
-        return bool(self.flip or self.shift or self.rotate or self.scale != (1.0, 1.0))
+        return bool(self.flip or self.crop or self.turns)
 
     @field_validator("scale")
     @classmethod

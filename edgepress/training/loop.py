@@ -26,6 +26,7 @@ from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine
 from edgepress.training.augment import augmented
 from edgepress.training.checkpoint import Checkpoint, Position
+from edgepress.training.draws import of_step
 from edgepress.training.examples import Dataset, Normalise, Rows, in_order
 from edgepress.training.groups import grouped
 from edgepress.training.kept import Kept
@@ -154,7 +155,7 @@ class _Run:
 
     def _step(self, rows: Rows, images: Tensor, truth: dict[str, Tensor]) -> dict[str, Tensor]:
         job, step = self.job, self.at.step
-        generator = torch.Generator().manual_seed((job.seed << 32) + step)
+        generator = of_step(job.seed, step)
         images = images.to(self.device, non_blocking=True)
         truth = {name: values.to(self.device, non_blocking=True) for name, values in truth.items()}
         learner = job.task.learner if job.task else None

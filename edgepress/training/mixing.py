@@ -21,12 +21,12 @@ from torch.nn.functional import interpolate
 from edgepress.tasks.task import MIXTURES
 from edgepress.training.affine import Affine
 from edgepress.training.changes import Augment, Changes
+from edgepress.training.draws import of_key
 
 if TYPE_CHECKING:
     from edgepress.tasks.task import Learner, Mix, Mixture, Outputs
 
 
-_OWN_DRAWS = 1 << 61
 UNMIXED = "the labels learnt from cannot say what is on several pictures in one; remove it"
 """What is said of a key that is refused."""
 
@@ -83,8 +83,7 @@ def copy_paste(
     """Put the objects of another picture over each of a `share` of the pictures."""
     if not share:
         return sample
-    # A generator of its own: recipes without this key go on drawing what they always drew.
-    own = torch.Generator().manual_seed(draws.initial_seed() ^ _OWN_DRAWS)
+    own = of_key(draws, "copy_paste")
     count, _, height, width = sample.images.shape
     lots = torch.rand(4, count, generator=own)
     able, join = _mixer(learner, "copy_paste")

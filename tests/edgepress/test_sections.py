@@ -107,6 +107,16 @@ CWD = {
             ["distill.recipe.augment.scale: ", "the least first (got [2"],
         ),
         (
+            "train/recipe/augment",
+            {"crop": {"area": [0.5, 2]}},
+            ["train.recipe.augment.crop.area: ", "two shares from 0.01 to 1", "(got [0.5, 2])"],
+        ),
+        (
+            "train/recipe/augment",
+            {"crop": {"area": [0.5, 1], "ration": [1, 1]}},
+            ["train.recipe.augment.crop.ration: unknown key", "did you mean ratio?"],
+        ),
+        (
             "distill/recipe",
             CWD,
             ["distill.recipe.method: cwd needs maps", "train.head linear takes pooled"],
