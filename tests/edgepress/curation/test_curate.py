@@ -43,13 +43,41 @@ def _params(method: str, complexity: dict[str, Any]) -> dict[str, Any]:
     return {"method": method, "keep": 0.3, **PLAIN[method]}
 
 
-@pytest.mark.parametrize("method", names("curation"))
+@pytest.mark.parametrize("method", [name for name in names("curation") if name != "semdedup"])
 @pytest.mark.parametrize("rows", [997, 20_001])
 def test_every_method_meets_the_budget_to_the_row(
     method: str, rows: int, vectors: Vectors, complexity: dict[str, Any]
 ) -> None:
     kept = prune(vectors(rows), _params(method, complexity), 0)
     assert kept.sum() == (rows if method == "none" else int(rows * 0.3 + 0.5))
+
+
+SEMDEDUP: dict[str, Any] = {
+    "method": "semdedup", "concepts": 8, "passes": 1, "deduplicate": 0.9999,
+    "duplicate_kept": "farthest", "class_floor": 0,
+}  # fmt: skip
+
+
+def test_semdedup_drops_one_of_each_two_copies_and_nothing_else_when_rows_repeat() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 32)).astype(np.float32)
+    x = np.concatenate([x, 3 * x[:50] * (1 + 1e-4 * rng.normal(size=(50, 32)).astype(np.float32))])
+    kept = prune(x, SEMDEDUP, 0)
+    assert kept[50:600].all()
+    np.testing.assert_array_equal(kept[:50].astype(int) + kept[600:], 1)
+
+
+def test_semdedup_keeps_copies_when_their_class_would_fall_below_the_floor(
+    tmp_path: Path, run: Run
+) -> None:
+    x = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32)
+    x[30:] = x[30]
+    np.save(tmp_path / "v.npy", x)
+    classes = np.repeat([0, 1], [30, 10])
+    params = {**SEMDEDUP, "concepts": 2}
+    for floor, kept in [(0, 31), (4, 34), (100, 40)]:
+        selection, _ = run({**params, "class_floor": floor}, [tmp_path / "v.npy"], classes=classes)
+        assert sum(concept.kept for concept in selection.concepts) == kept
 
 
 def _layouts(folder: Path, x: Any) -> dict[str, list[Path]]:
