@@ -31,6 +31,8 @@ ROOMS: dict[str, str] = {
     "training": "train",
     "training.optimizers": "build",
     "training.schedules": "rate",
+    "training.losses": "terms",
+    "training.samplers": "weigh",
     "distillation": "distill",
     "pruning": "prune",
     "quantization": "quantize",
@@ -42,7 +44,12 @@ ROOMS: dict[str, str] = {
 FILES: dict[str, str] = {"tasks": "labels"}
 """Room whose methods are folders -> the file of each that has `Params` and the function."""
 
-PARTS: dict[str, str] = {"optimizer": "training.optimizers", "schedule": "training.schedules"}
+PARTS: dict[str, str] = {
+    "optimizer": "training.optimizers",
+    "schedule": "training.schedules",
+    "loss": "training.losses",
+    "sampler": "training.samplers",
+}
 """Key of a method's own entry that names a method in its turn -> the room of that."""
 
 _PACKAGE = Path(__file__).parent
@@ -67,6 +74,8 @@ class Choice:
     """Marks a field of a Params whose value is a method of a room, `Annotated[Method, Choice]`."""
 
     room: str
+    optional: bool = False
+    """Whether null is a value too."""
 
     def model(self, raw: Any) -> type[Config] | None:
         """Return the Params that a raw entry names, if it names one."""
@@ -74,9 +83,9 @@ class Choice:
         known = isinstance(name, str) and name in names(self.room)
         return cast(type[Config], module(self.room, str(name)).Params) if known else None
 
-    def read(self, raw: Any) -> Method:
+    def read(self, raw: Any) -> Method | None:
         """Return the method of a raw entry; errors name the key inside it."""
-        if isinstance(raw, Method):
+        if isinstance(raw, Method) or (raw is None and self.optional):
             return raw
         if not isinstance(raw, dict):
             raise ValueError("expected a mapping with a 'method' name")
@@ -92,7 +101,8 @@ class Choice:
 
     def __get_pydantic_json_schema__(self, *_: Any) -> dict[str, Any]:
         """Say that a mapping is expected."""
-        return {"type": "object"}
+        mapping = {"type": "object"}
+        return {"anyOf": [mapping, {"type": "null"}]} if self.optional else mapping
 
 
 def names(room: str) -> list[str]:

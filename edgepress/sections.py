@@ -51,7 +51,7 @@ FREE = ("quantize", "export", "budgets")
 BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
 """Mappings whose keys are the user's own: precisions, scores."""
 
-EITHER = ("augment", "group", "inside", "weights")
+EITHER = ("augment", "class_weights", "group", "inside", "loss", "weights")
 """Keys whose value is a word, or null, or a mapping."""
 
 SECTIONS = (
@@ -108,7 +108,7 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
             yield partial(rule, tree[key], where)
     yield from (partial(_keys, tree, key, where) for key in TRAINED if key in tree)
     for key, room in METHODS.items():
-        yield partial(_mixing, tree, key, room, where)
+        yield partial(_asked, tree, key, room, where)
     yield from (partial(_model, tree, key, where) for key in MODELS if key in tree)
     for key, room in METHODS.items():
         if key.split(".")[0] in tree:
@@ -256,21 +256,21 @@ def _min_scores(tree: dict[str, Any], where: str) -> None:
             )
 
 
-def _mixing(tree: dict[str, Any], key: str, room: str, where: str) -> None:
-    """Hold the pictures a recipe mixes against the task's labels; encoders learn without any."""
+def _asked(tree: dict[str, Any], key: str, room: str, where: str) -> None:
+    """Hold a recipe against the task's labels: its loss, its classes, what it mixes."""
     try:
         entry = lookup(tree, key, where)
-        if not isinstance(entry, dict) or not isinstance(entry.get("augment"), dict):
-            return
         from edgepress.tasks.task import Task
-        from edgepress.training.mixing import UNMIXED, refused
+        from edgepress.training.refusals import refusals
 
         task = Task.open(lookup(tree, "task", where), ("a", "b"), where)
-        augment = cast(Any, resolve(room, entry, where, key).params).augment
+        recipe = cast(Any, resolve(room, entry, where, key).params)
     except UserError:
         return  # Refused by its own rule.
-    for kind in refused(augment, None if room == "encoders" else task.learner):
-        raise UserError(f"{where}: {key}.augment.{kind}: {UNMIXED} (got {entry['augment'][kind]})")
+    if not hasattr(recipe, "sampler"):
+        return  # Nothing is learnt there.
+    for name, reason in refusals(recipe, None if room == "encoders" else task):
+        raise UserError(f"{where}: {key}.{name}: {reason} (got {lookup(entry, name, where)})")
 
 
 def _network(tree: dict[str, Any], where: str, section: str) -> None:

@@ -14,7 +14,7 @@ from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {
-    "task": "tasks:labels tasks:answers tasks:training",
+    "task": "tasks:labels tasks:answers tasks:training tasks:balance",
     "distill.backbone": "backbones",
     "distill.head": "heads",
     "slim": "pruning",

@@ -10,7 +10,7 @@ from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {
-    "task": "tasks:labels tasks:answers tasks:training",
+    "task": "tasks:labels tasks:answers tasks:training tasks:balance",
     "train.backbone": "backbones",
     "train.head": "heads",
     "train.recipe": "training",

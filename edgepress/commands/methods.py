@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgepress.errors import UserError, nearest
-from edgepress.methods import ROOMS, module, names, summary
+from edgepress.methods import ROOMS, Method, module, names, summary
 
 _LIMITS = {
     "minimum": ">=",
@@ -33,6 +33,8 @@ class Parameter:
     """What may be written, with its range: 'integer >= 1', 'one of 4, 8'."""
     doc: str
     required: bool
+    default: str | None = None
+    """What holds where it is not written, as params.yaml has it; of a mapping see its own keys."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,22 @@ def parameters(model: Any) -> tuple[Parameter, ...]:
     """
     schema = model.model_json_schema()
     found = _fields(schema, schema.get("$defs", {}), "")
-    return tuple(each for each in found if each.name != "method")
+    # What a method of another room is by default is no JSON, and so not in the schema.
+    given = {
+        name: json.dumps(field.default.params.model_dump(mode="json"))
+        for name, field in model.model_fields.items()
+        if isinstance(field.default, Method)
+    }
+    named = (replace(each, default=given.get(each.name, each.default)) for each in found)
+    return tuple(each for each in named if each.name != "method")
 
 
 def _fields(schema: dict[str, Any], known: dict[str, Any], before: str) -> Iterator[Parameter]:
     required = schema.get("required", [])
     for name, field in schema.get("properties", {}).items():
         doc = " ".join(field.get("description", "").split())
-        yield Parameter(f"{before}{name}", _type(field), doc, name in required)
+        default = json.dumps(field["default"]) if "default" in field else None
+        yield Parameter(f"{before}{name}", _type(field), doc, name in required, default)
         for option in (field, *field.get("anyOf", ())):
             inner = known.get(option.get("$ref", "").rpartition("/")[2], {})
             yield from _fields(inner, known, f"{before}{name}.")
@@ -128,6 +138,7 @@ def _lines(entries: list[MethodCard]) -> list[str]:
         if entry.missing:
             lines.append(f"      (not installed here: {entry.missing})")
         for parameter in entry.parameters or ():
-            optional = "" if parameter.required else ", optional"
+            default = "" if parameter.default is None else f" (default {parameter.default})"
+            optional = "" if parameter.required else f", optional{default}"
             lines.append(f"      {parameter.name}: {parameter.type}{optional}. {parameter.doc}")
     return lines

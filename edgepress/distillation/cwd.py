@@ -22,6 +22,7 @@ from edgepress.backbones.features import FeatureInfo, Features
 from edgepress.bundles.network import Network, named
 from edgepress.distillation.teacher import Teacher
 from edgepress.errors import UserError
+from edgepress.training.criterion import criterion
 from edgepress.training.loop import Batch, Job, fit
 from edgepress.training.recipe import Recipe
 
@@ -75,8 +76,8 @@ def distill(job: Job, teacher: Teacher, *, params: Params) -> list[dict[str, flo
 
     A network whose backbone gives one pooled vector has no maps: a UserError.
     """
-    learner = job.learner
-    names = tuple(output.name for output in learner.outputs(job.train.spec))
+    names = tuple(output.name for output in job.learner.outputs(job.train.spec))
+    cost = criterion(job, params)
     follower = Follower(
         _with_maps(job.network, "student"),
         _with_maps(teacher.network, "teacher").backbone.info,
@@ -87,7 +88,7 @@ def distill(job: Job, teacher: Teacher, *, params: Params) -> list[dict[str, flo
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs, mine = network(batch.inputs)
         theirs = teacher.maps(batch.inputs)
-        found = learner.loss(named(outputs, names), batch.truth)
+        found = cost(named(outputs, names), batch.truth)
         terms = [
             divergence(each, theirs[index], params.temperature)
             for each, (_, index) in zip(mine, follower.pairs, strict=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edgepress.bundles.network import named
 from edgepress.distillation.teacher import Teacher
+from edgepress.training.criterion import criterion
 from edgepress.training.loop import Batch, Job, fit
 from edgepress.training.recipe import Recipe
 
@@ -34,6 +35,7 @@ def distill(job: Job, teacher: Teacher, *, params: Params) -> list[dict[str, flo
     """Train job.network, the student, in place; return one record per epoch."""
     learner = job.learner
     names = tuple(output.name for output in learner.outputs(job.train.spec))
+    cost = criterion(job, params)
     cached = params.augment == "none" and params.teacher == "auto"
     if cached:
         teacher.answer_once(job.train, names)
@@ -48,7 +50,7 @@ def distill(job: Job, teacher: Teacher, *, params: Params) -> list[dict[str, flo
             {name: values.to(batch.inputs.device) for name, values in target.items()},
             params.temperature,
         )
-        hard = learner.loss(student, batch.truth)
+        hard = cost(student, batch.truth)
         weighed = params.weight * params.temperature**2 * soft
         return {**hard, "loss": weighed + (1 - params.weight) * hard["loss"]}
 

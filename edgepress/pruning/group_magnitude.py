@@ -24,6 +24,7 @@ from edgepress.bundles.network import named
 from edgepress.errors import UserError
 from edgepress.pruning.slimmed import Slimmed
 from edgepress.records.tensors import TensorSpec
+from edgepress.training.criterion import criterion
 from edgepress.training.loop import Batch, Job, fit
 from edgepress.training.recipe import Recipe
 
@@ -61,11 +62,11 @@ def prune(job: Job, *, params: Params) -> Slimmed:
             f"slim: the cut network cannot be built again ({error}); {_ADVICE}"
         ) from None
     refuse_changed(job.network, rebuilt, job.train.spec, "slim")
-    learner = job.learner
-    names = tuple(output.name for output in learner.outputs(job.train.spec))
+    names = tuple(output.name for output in job.learner.outputs(job.train.spec))
+    cost = criterion(job, params)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return learner.loss(named(network(batch.inputs), names), batch.truth)
+        return cost(named(network(batch.inputs), names), batch.truth)
 
     return Slimmed(job.network, steps, fit(job, params, objective))
 

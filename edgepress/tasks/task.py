@@ -3,7 +3,8 @@
 `labels.py` says what a label is (pyarrow and Pillow), `answers.py` what an answer is and how good
 (NumPy alone: it runs on devices), `training.py` how it is learnt (torch), `pictures.py` how it is
 shown. Each is imported when it is first asked for and not before. Some have more: `diagnosis.py`
-says where answers are right and wrong, `graph.py` (torch) has the answer's last steps, for a target
+says where answers are right and wrong, `balance.py` (torch) which classes are on which item and
+whether the loss is a sum over them, `graph.py` (torch) has the answer's last steps, for a target
 whose graph is to hold them, `parts.py` says how a picture is answered piece by piece, `inside.py`
 how its objects are, `order.py` knows raw outputs that are a set, `told.py` tells an answer to other
 programs.
@@ -30,6 +31,7 @@ from edgepress.records.diagnosis import Diagnosis
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays, Groups, Tensors, TensorSpec
+from edgepress.tasks.balance import Balance
 from edgepress.tasks.parts import PartRules
 
 if TYPE_CHECKING:
@@ -227,6 +229,13 @@ class Task:
         if (rules := self._optional("parts")) is None:
             return None
         return cast(PartRules | None, rules(self.classes, params=self.params))
+
+    @cached_property
+    def balance(self) -> Balance | None:
+        """The classes that items show; None where a truth does not tell any."""
+        if (found := self._optional("balance")) is None:
+            return None
+        return cast(Balance, found(self.classes, params=self.params))
 
     @cached_property
     def inside(self) -> Crop | None:

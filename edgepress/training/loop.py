@@ -22,6 +22,7 @@ from edgepress.errors import UserError
 from edgepress.progress import Progress, silent
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
+from edgepress.tasks.balance import Shown
 from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine
 from edgepress.training.augment import augmented
@@ -30,9 +31,11 @@ from edgepress.training.draws import of_step
 from edgepress.training.examples import Dataset, Normalise, Rows, in_order
 from edgepress.training.groups import grouped
 from edgepress.training.kept import Kept
-from edgepress.training.mixing import UNMIXED, Sample, refused
+from edgepress.training.mixing import Sample
 from edgepress.training.optimizers.optimizer import Optimizer
 from edgepress.training.recipe import Recipe
+from edgepress.training.refusals import refusals
+from edgepress.training.sampling import drawn
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +87,19 @@ class Job:
             raise ValueError("this method learns from labels and needs a task")
         return self.task.learner
 
+    def shown(self) -> Shown:
+        """Return which class is on which training image; only a task's truth can tell."""
+        if self.task is None or self.task.balance is None:
+            raise ValueError("no classes are told of these images")
+        return self.task.balance.shown(self.train.truth)
+
 
 def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]]:
     """Train job.network in place; return one record per epoch; stop at a loss not finite."""
     if len(job.train) < 2:
         raise UserError(f"training: {len(job.train)} images are too few; curate or ingest more")
-    for kind in refused(recipe.augment, job.task.learner if job.task else None):
-        raise UserError(f"training: augment.{kind}: {UNMIXED}")
+    for key, reason in refusals(recipe, job.task):
+        raise UserError(f"training: {key}: {reason}")
     if (job.val is None or job.task is None) and (recipe.keep == "best" or recipe.patience):
         raise UserError("training: nothing is scored here; set keep: last and patience: null")
     return _Run(job, recipe, objective).finish()
@@ -107,6 +116,7 @@ class _Run:
             self.called = cast(nn.Module, torch.compile(self.network))
         self.normalise = Normalise(job.train.spec, self.device)
         self.optimizer: Optimizer = recipe.optimizer(grouped(self.network, recipe))
+        self.often = recipe.sampler(job.shown)
         self.batch = min(recipe.batch, len(job.train))
         self.steps = max(1, len(job.train) // self.batch)
         self.total = self.steps * recipe.epochs
@@ -127,7 +137,8 @@ class _Run:
         return self.at.history
 
     def _epoch(self, epoch: int) -> None:
-        order = np.random.default_rng([self.job.seed, epoch]).permutation(len(self.job.train))
+        draws = np.random.default_rng([self.job.seed, epoch])
+        order = drawn(self.often, len(self.job.train), draws)
         sums: dict[str, Tensor] = {}
         self.called.train()
         begun = self.at.step - epoch * self.steps

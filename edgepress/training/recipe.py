@@ -11,10 +11,13 @@ from edgepress.params import Config
 from edgepress.training import machine
 from edgepress.training.changes import Augment
 from edgepress.training.optimizers import sgd
+from edgepress.training.samplers import uniform
 from edgepress.training.schedules import one_cycle
+from edgepress.training.weights import ClassWeights
 
 _SGD = sgd.Params(method="sgd", momentum=0.9, nesterov=True)
 _ONE_CYCLE = one_cycle.Params(method="one_cycle", warmup=0.15)
+_UNIFORM = uniform.Params(method="uniform")
 """Where a recipe names no parts, as recipes did before there were any."""
 
 
@@ -37,6 +40,16 @@ class Recipe(Config):
         default=Method("training.schedules", "one_cycle", one_cycle, _ONE_CYCLE)
     )
     """How the learning rate goes with time: `edgepress methods training.schedules`."""
+    loss: Annotated[Method | None, Choice("training.losses", optional=True)] = None
+    """What a wrong answer costs, where the task learns classes: `edgepress methods
+    training.losses`; null is the task's own."""
+    class_weights: ClassWeights = "none"
+    """How much each class counts in the loss: none, balanced, effective_number, or a mapping class:
+    weight, in which a class that is not named has 1."""
+    sampler: Annotated[Method, Choice("training.samplers")] = Field(
+        default=Method("training.samplers", "uniform", uniform, _UNIFORM)
+    )
+    """How often each image is seen: `edgepress methods training.samplers`."""
     layer_decay: float | None = Field(default=None, gt=0, le=1)
     """What a layer's learning rate is of the next one's, from the head down to the input; null
     gives all the same."""

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from edgepress.bundles.network import named
+from edgepress.training.criterion import criterion
 from edgepress.training.loop import Batch, Job, fit
 from edgepress.training.recipe import Recipe
 
@@ -22,11 +23,11 @@ class Params(Recipe):
 
 def train(job: Job, *, params: Params) -> list[dict[str, float]]:
     """Train job.network in place; return one record per epoch."""
-    learner = job.learner
-    names = tuple(output.name for output in learner.outputs(job.train.spec))
+    names = tuple(output.name for output in job.learner.outputs(job.train.spec))
+    cost = criterion(job, params, params.label_smoothing)
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         found = named(network(batch.inputs), names)
-        return learner.loss(found, batch.truth, params.label_smoothing)
+        return cost(found, batch.truth)
 
     return fit(job, params, objective)

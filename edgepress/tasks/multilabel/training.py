@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import TensorSpec
+from edgepress.tasks._terms import asymmetric
 from edgepress.tasks.multilabel.labels import Params
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from edgepress.training.augment import Warp
 
 Outputs = dict[str, Tensor]
-_LEAST = 1e-8
-"""Least base of a power: that of 0 has no slope for powers below 1."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class Training:
         """
         logits, present = outputs["logits"].float(), truth["present"].float()
         wanted = present * (1 - smoothing) + smoothing / 2
-        there, absent = self._terms(logits)
-        loss = -(wanted * there + (1 - wanted) * absent).sum(1).mean()
+        focus = (self.params.focus_positive, self.params.focus_negative)
+        loss = asymmetric(logits, wanted, *focus, self.params.margin).sum(1).mean()
         given = logits.detach().sigmoid() >= self.params.threshold
         return {"loss": loss, "exact_match": (given == (present > 0)).all(1).float().mean()}
 
@@ -72,17 +71,6 @@ class Training:
         """Return the network: its logits are exported."""
         return network
 
-    def _terms(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a class counts where it is there and where it is not, [N, classes] each."""
-        share = logits.sigmoid()
-        there = logsigmoid(logits) * _power(1 - share, self.params.focus_positive)
-        if self.params.margin:
-            left = (share - self.params.margin).clamp(min=0.0)
-            absent = (1 - left).log()
-        else:  # the logarithm of a sum would lose what is next to certain
-            left, absent = share, logsigmoid(-logits)
-        return there, absent * _power(left, self.params.focus_negative)
-
 
 def training(classes: tuple[str, ...], *, params: Params) -> Training:
     """Return the rules of learning."""
@@ -92,7 +80,3 @@ def training(classes: tuple[str, ...], *, params: Params) -> Training:
 def _blended(parts: Sequence[Outputs], shares: Tensor) -> Outputs:
     present = torch.stack([part["present"].float() for part in parts])
     return {**parts[0], "present": (present * shares[..., None]).sum(0)}
-
-
-def _power(base: Tensor, exponent: float) -> Tensor | float:
-    return base.clamp(min=_LEAST) ** exponent if exponent else 1.0

@@ -167,6 +167,7 @@ class KilledError(Exception):
         (13, {"augment": CHANGES}),
         *[(13, {"optimizer": entry}) for name, entry in OPTIMIZERS.items() if name != "sgd"],
         (13, {"clip": 0.5, "accumulate": 3, "layer_decay": 0.5}),
+        (13, {"sampler": {"method": "balanced"}, "class_weights": "balanced"}),
         *[(step, {"ema": 0.9, "keep": "best", "learning_rate": 0.3}) for step in (13, 20)],
     ],
     ids=str,

@@ -1,0 +1,1 @@
+"""What a wrong answer costs, class by class."""

@@ -1,0 +1,1 @@
+"""How often each image is seen."""
