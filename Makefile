@@ -34,7 +34,7 @@ export NNCF_CI := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup run flow ui test soak lint bench lock clean
+.PHONY: help setup run plan flow ui test soak lint bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,8 +56,13 @@ run: setup ## run the whole pipeline; PRESET=name first merges presets/name.yaml
 	@$(BIN)/edgepress params
 	@$(BIN)/python -m stages.lockfile
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
+	@$(BIN)/edgepress plan
 	$(BIN)/dvc repro
 	@$(BIN)/edgepress report
+
+plan: setup ## say which stages a run would execute now, why, and about how long it takes
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
+	@$(BIN)/edgepress plan
 
 flow: setup ## run the same graph as a Prefect flow, one task per stage
 	$(BIN)/python -m flows.pipeline

@@ -14,6 +14,7 @@ from edgepress.errors import UserError, nearest
 COMMANDS: dict[str, str] = {
     "methods": "list the methods of every room and their parameters",
     "params": "check the whole of params.yaml at once",
+    "plan": "say which stages a run would execute now, why, and about how long it takes",
     "preset": "show, check and write what a preset changes in params.yaml",
     "data": "convert a source of objects to the format of another tool",
     "doctor": "say which exporters, runtimes and devices work here",

@@ -31,6 +31,8 @@ MOST_SIDE = 64
 """Pixels of a side that are looked at."""
 BATCH = 256
 """Images per forward pass once trained."""
+TURNS = 4
+"""Ways up."""
 
 
 class Params(Recipe):
@@ -56,7 +58,7 @@ class RotNet(nn.Module):
         self.stage1 = _stage(channels, width, stride=1)
         self.stage2 = _stage(width, 2 * width, stride=2)
         self.stage3 = _stage(2 * width, 4 * width, stride=2)
-        self.fc = nn.Linear(4 * width, 4)
+        self.fc = nn.Linear(4 * width, TURNS)
         self.grid = nn.AdaptiveAvgPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,6 +106,11 @@ def network(params: Params, spec: InputSpec) -> Features:
     return Features(RotNet(params.width, spec.channels))
 
 
+def trained(params: Params, spec: InputSpec) -> tuple[RotNet, InputSpec, int]:
+    """Return the network that learns, what it looks at, and how often in an epoch at an image."""
+    return RotNet(params.width, spec.channels), _looked_at(spec), TURNS
+
+
 def _looked_at(spec: InputSpec) -> InputSpec:
     """Return a small input as high as wide, which a quarter turn leaves one.
 
@@ -116,8 +123,8 @@ def _looked_at(spec: InputSpec) -> InputSpec:
 
 
 def _name_rotation(trained: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    turned = torch.cat([torch.rot90(batch.inputs, turns, (2, 3)) for turns in range(4)])
-    target = torch.arange(4, device=turned.device).repeat_interleave(len(batch.inputs))
+    turned = torch.cat([torch.rot90(batch.inputs, turns, (2, 3)) for turns in range(TURNS)])
+    target = torch.arange(TURNS, device=turned.device).repeat_interleave(len(batch.inputs))
     return {"loss": cross_entropy(trained(turned), target)}
 
 
