@@ -8,6 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from edgepress.errors import UserError
+
+THREADS = "EDGEPRESS_THREADS"
+"""Names how many threads read and decode. It changes no result, so it is no parameter."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -17,19 +22,31 @@ def ordered(function: Callable[[T], R], items: Iterable[T], ahead: int = 0) -> I
 
     Items are taken by the consumer's thread, as many before.
     """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = threads()
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > max(ahead, 2 * (workers or 1)):
+                if len(waiting) > max(ahead, 2 * workers):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def threads() -> int:
+    """Return how many threads `EDGEPRESS_THREADS` asks for, else one for each core we may use."""
+    asked = os.environ.get(THREADS)
+    if asked:
+        if not (asked.isdecimal() and 1 <= int(asked) <= 1024):
+            raise UserError(
+                f"{THREADS}: expected a number of threads from 1 to 1024, got {asked!r}"
+            )
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def chunks(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:

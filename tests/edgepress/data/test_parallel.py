@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from edgepress.data.parallel import chunks, ordered
+from edgepress.data.parallel import THREADS, chunks, ordered
+from edgepress.errors import UserError
 
 
 def test_ordered_keeps_the_order_when_later_items_are_quicker() -> None:
@@ -42,3 +44,26 @@ def test_chunks_close_by_count_and_by_size() -> None:
     assert small == [64, 64, 22]
     large = list(chunks(range(5), lambda item: 2**21))
     assert large == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_ordered_works_in_as_many_threads_as_the_environment_names(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(THREADS, str(threads))
+    together = threading.Barrier(threads)  # passed only by as many at once
+
+    def work(item: int) -> str:
+        together.wait(timeout=30)
+        return threading.current_thread().name
+
+    assert len(set(ordered(work, range(6)))) == threads
+
+
+@pytest.mark.parametrize("asked", ["0", "two", "-1", "1.5", "100000"])
+def test_number_of_threads_is_refused_when_it_is_none(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(THREADS, asked)
+    with pytest.raises(UserError, match=rf"EDGEPRESS_THREADS: .* from 1 to 1024, got '{asked}'"):
+        list(ordered(str, [1]))
