@@ -84,7 +84,7 @@ def _pictures(folder: Path) -> Iterator[Image.Image]:
     held = 0
     for path in islice(images(folder, left_out), _PICTURES):
         try:
-            picture = opened(path)
+            _, picture = opened(path)
         except UnusableError:
             left_out.note("unusable", path)
             continue

@@ -100,6 +100,11 @@ def load(data: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     raise _reason(data, damage) from None
 
 
+def open_jpeg(data: bytes) -> Image.Image:
+    """Read a JPEG's headers, its pixels not yet; Pillow raises nearly anything on damaged bytes."""
+    return Image.open(io.BytesIO(data), formats=("JPEG",))
+
+
 def upright(image: Image.Image, original: Image.Image) -> Image.Image:
     """Turn `image`, decoded or converted, as the metadata of the `original` say."""
     turn = _TURNS.get(orientation_of(original))

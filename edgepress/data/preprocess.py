@@ -8,17 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from edgepress.data.draft import drafted
 from edgepress.data.picture import open_picture
 from edgepress.data.placement import LETTERBOX, placement
+from edgepress.data.resizing import resized
 from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
-
-_FILTERS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "nearest": Image.Resampling.NEAREST,
-}
 
 
 def decode(data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
@@ -30,6 +26,9 @@ def decoded(
     data: bytes, spec: InputSpec, windows: Sequence[Window | None]
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield parts of the upright image as uint8 [H, W, C] of the spec; None is all of it."""
+    if list(windows) == [None] and (small := drafted(data, spec)) is not None:
+        yield _framed(small, spec)
+        return
     image = open_picture(data).image
     for window in windows:
         yield fitted(image if window is None else window.of(image), spec)
@@ -37,15 +36,16 @@ def decoded(
 
 def fitted(image: Image.Image, spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Return an upright picture of 8 bits, or a part of one, as uint8 [H, W, C] of the spec."""
-    mode = "L" if spec.channels == 1 else "RGB"
-    if image.mode != mode:
-        image = image.convert(mode)
     place = placement(image.size, spec)
-    if image.size != (place.width, place.height):
-        image = image.resize((place.width, place.height), _FILTERS[spec.resize])
-    pixels = np.asarray(image, dtype=np.uint8).reshape(place.height, place.width, spec.channels)
+    return _framed(resized(image, (place.width, place.height), spec), spec)
+
+
+def _framed(image: Image.Image, spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Return a picture of its place's size in the middle of the input, grey around it."""
+    pixels = np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, spec.channels)
     if pixels.shape[:2] == (spec.height, spec.width):
         return pixels
+    place = placement(image.size, spec)
     framed = np.full((spec.height, spec.width, spec.channels), LETTERBOX, np.uint8)
     framed[place.rows, place.columns] = pixels
     return framed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, cast
 
 import torch
@@ -32,7 +33,8 @@ class Params(Config):
 
 def fit(request: Request, *, params: Params) -> NetworkEncoder:
     """Return the model with its published weights, or with random ones of the request's seed."""
-    return open_model(params, request.seed)
+    found = open_model(params, request.seed)
+    return replace(found, spec=found.spec.model_copy(update={"draft": request.spec.draft}))
 
 
 def open_model(params: Params, seed: int = 0) -> NetworkEncoder:

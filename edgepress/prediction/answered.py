@@ -19,9 +19,10 @@ from edgepress.prediction.predictor import Found, Predictor
 Box = npt.NDArray[np.float64] | None
 
 
-def opened(path: Path) -> Image.Image:
-    """Return a file's upright picture of 8 bits; what cannot be used is `UnusableError`."""
-    return open_picture(Storage("file", Path()).file(str(path))).image
+def opened(path: Path) -> tuple[bytes, Image.Image]:
+    """Return a file and its upright picture of 8 bits; what cannot be used: `UnusableError`."""
+    data = Storage("file", Path()).file(str(path))
+    return data, open_picture(data).image
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Answered:
     @classmethod
     def file(cls, path: Path, predictor: Predictor, boxes: Box = None) -> Answered:
         """Answer a picture's file; what cannot be read or answered is a UserError."""
-        picture = opened(path)
+        data, picture = opened(path)
         if boxes is None:
-            return cls(predictor, picture, [predictor.whole(picture)])
+            return cls(predictor, picture, [predictor.whole(picture, data)])
         return cls(predictor, picture, predictor.inside(picture, boxes), boxes)
 
     def words(self) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgepress.data.placement import Frame, placement
-from edgepress.data.preprocess import fitted, normalise
+from edgepress.data.preprocess import decode, fitted, normalise
 from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.exported import Exported
@@ -75,14 +75,18 @@ class Predictor:
                 "the --json of a detector's `edgepress predict` on the same pictures"
             )
 
-    def whole(self, picture: Image.Image) -> Found:
-        """Answer an upright picture of 8 bits, by tiles where the task says so."""
+    def whole(self, picture: Image.Image, data: bytes | None = None) -> Found:
+        """Answer an upright picture of 8 bits, by tiles where the task says so.
+
+        With the `data` of its file it is prepared by `input.draft` as in training, else as it is.
+        """
         self.refuse(boxes=False)
         frame = Frame(picture.size, placement(picture.size, self.spec))
         if (rules := self.task.parts) is None:
-            return Found(self._answer(picture), frame)
+            pixels = fitted(picture, self.spec) if data is None else decode(data, self.spec)
+            return Found(self._answer(pixels), frame)
         windows = rules.windows(picture.size, self.spec)
-        found = joined([self._answer(each.of(picture)) for each in windows])
+        found = joined([self._answer(fitted(each.of(picture), self.spec)) for each in windows])
         return Found(rules.merged(found, picture.size, self.spec), frame)
 
     def inside(self, picture: Image.Image, boxes: npt.NDArray[np.floating]) -> Sequence[Found]:
@@ -93,11 +97,11 @@ class Predictor:
 
     def _within(self, picture: Image.Image, window: Window) -> Found:
         frame = Frame(window.size, placement(window.size, self.spec), window.edges[:2])
-        return Found(self._answer(window.of(picture)), frame)
+        return Found(self._answer(fitted(window.of(picture), self.spec)), frame)
 
-    def _answer(self, picture: Image.Image) -> Arrays:
+    def _answer(self, pixels: npt.NDArray[np.uint8]) -> Arrays:
         (image,) = self.spec.tensors
-        prepared = normalise(fitted(picture, self.spec)[None], self.spec)
+        prepared = normalise(pixels[None], self.spec)
         try:
             raw = self.session.run({image.name: prepared})
         except Exception as error:  # whatever a foreign runtime throws

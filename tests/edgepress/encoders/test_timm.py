@@ -72,3 +72,11 @@ def test_saved_encoder_has_timms_own_names_of_weights(tmp_path: Path) -> None:
 def test_encoding_suggests_the_nearest_when_the_model_is_unknown(manifest: Path) -> None:
     with pytest.raises(UserError, match="did you mean resnet50"):
         _encode(manifest, model="resnet500")
+
+
+def test_photographs_are_drafted_for_the_encoder_when_the_input_says_so(manifest: Path) -> None:
+    images = ImageSet.open(manifest, "val")
+    method = resolve("encoders", METHOD, "params.yaml", "embed")
+    for draft in (False, True):
+        spec = SPEC.model_copy(update={"draft": draft})
+        assert method(Request(images, spec, 0)).spec.draft is draft

@@ -25,6 +25,7 @@ from edgepress.data.preprocess import decode, normalise
 from edgepress.export.calibration_images import CalibrationImages
 from edgepress.export.export_job import ExportJob
 from edgepress.methods import resolve
+from edgepress.prediction.predictor import Predictor
 from edgepress.records.bundle import Bundle
 from edgepress.records.inputs import InputSpec
 from edgepress.records.quantized import Quantized, Recipe
@@ -206,6 +207,30 @@ def test_a_detectors_boxes_are_those_of_predict_when_letterboxed(bare: Run, tmp_
     assert code == 0
     assert sum(each["sure"] for answer in found for each in answer["objects"]) > 6
     assert found == predicted(export, tmp_path, *paths)
+
+
+def test_a_large_jpeg_is_drafted_as_in_training_when_the_input_asks_for_it(
+    bare: Run, tmp_path: Path
+) -> None:
+    spec = shapes.SPEC.model_copy(update={"draft": True})
+    picture = tmp_path / "large.jpg"
+    small = Image.fromarray(shapes.shapes(1, 7).pictures[0])
+    small.resize((small.width * 8 + 3, small.height * 8 + 5)).save(picture, quality=95)
+    export = learnt.detector(tmp_path / "export", spec=spec).folder
+    predictor, data = Predictor.open(export, 1), picture.read_bytes()
+    whole = open_picture(data).image
+    of_draft, of_whole = predictor.whole(whole, data).answer, predictor.whole(whole).answer
+    assert any((of_draft[name] != of_whole[name]).any() for name in of_draft)
+    (image,) = spec.tensors
+    prepared = normalise(decode(data, spec)[None], spec)
+    raw = predictor.session.run({image.name: prepared})
+    for name, values in predictor.task.answers.decode(raw, spec).items():
+        np.testing.assert_array_equal(of_draft[name], values)
+    code, found = bare(example(export, tmp_path / "example"), picture)
+    assert code == 0
+    assert found[0]["objects"]
+    assert found == predicted(export, tmp_path, picture)
+    assert "decoded at a half" in (tmp_path / "example" / "README.md").read_text()
 
 
 def test_tiles_are_put_together_as_predict_does_when_the_task_has_them(

@@ -55,16 +55,18 @@ def test_card_tells_a_device_how_to_prepare_and_read_when_the_task_has_parameter
 ) -> None:
     chosen = target(finished, "x86_64-openvino-int8")
     assert "bilinear filter, straight to that size" in card(finished, chosen)
+    assert "whole JPEGs decoded" not in card(finished, chosen)
     assert "Answers are read by" not in card(finished, chosen)
     assert chosen.exported is not None
     boxed = chosen.exported.model_copy(
         update={
             "task": {"method": "detection", "overlap": 0.6, "tiles": {"overlap": 0.2}},
-            "input": chosen.exported.input.model_copy(update={"fit": "letterbox"}),
+            "input": chosen.exported.input.model_copy(update={"fit": "letterbox", "draft": True}),
         }
     )
     text = card(replace(finished, hub="object-detection"), replace(chosen, exported=boxed))
     assert "bilinear filter, proportions kept, in the middle, what is left filled with" in text
+    assert "whole JPEGs decoded at a half, a quarter or an eighth of their size first" in text
     assert "\n- overlap: 0.6\n- tiles: {&#39;overlap&#39;: 0.2}\n" in text
     assert "\npipeline_tag: object-detection\n" in text
 
