@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Protocol, TypeVar
 
 B = TypeVar("B", bound=Sized)
@@ -18,6 +18,21 @@ class Progress(Protocol):
 
 def silent(what: str, done: int, total: int, note: str = "", /) -> None:
     """Tell nobody."""
+
+
+Say = Callable[[str], None]
+"""Takes a line that stays: what came of a part of the work, not where it is now."""
+
+
+def unsaid(line: str) -> None:
+    """Say nothing."""
+
+
+def in_words(seconds: float) -> str:
+    """Write a time that is left: seconds, from two minutes on minutes, from two hours on hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def counted(batches: Iterable[B], what: str, total: int, progress: Progress) -> Iterator[B]:

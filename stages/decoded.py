@@ -134,3 +134,4 @@ def _rows(wanted: Wanted, spec: InputSpec, progress: Progress, start: int) -> It
     for done, (image, truth) in enumerate(both, start):
         progress(what, done, count)
         yield {PIXELS: image, **{name: values[0] for name, values in truth.items()}}
+    progress(what, count, count)

@@ -45,7 +45,7 @@ def work(stage: Stage) -> None:
             stage, "distill", splits.task, origin, teacher=TEACHER, selection=SELECTION
         )
         progress("judging and writing", 0, 0)
-        models.deliver(stage, STUDENT, student, draft, models.Trained(splits, history))
+        models.deliver(stage, STUDENT, student, draft, models.Trained(splits, history, progress))
         checkpoint.clear()
 
 

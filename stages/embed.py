@@ -38,7 +38,9 @@ def work(stage: Stage) -> None:
             seen[:] = [shared(stage, Wanted("embedded", images), asked, progress)]
             return seen[0]
 
-        encoder: Encoder = method(Request(images, spec, stage.seed, checkpoint, mapped))
+        encoder: Encoder = method(
+            Request(images, spec, stage.seed, checkpoint, mapped, progress, progress.say)
+        )
         if isinstance(encoder, NetworkEncoder):
             saved = encoder.save(folder, stage.raw("embed"))
             shaped.update(saved.weights_sha256.encode())

@@ -12,6 +12,7 @@ from edgepress.records.record import sha256_file
 from edgepress.records.target import Target
 from edgepress.validation.gates import Gates, judge
 from stages.places import JUDGED, MEASURED
+from stages.progress import lines
 from stages.stage import Stage, main
 from stages.targets import budget, keys
 
@@ -21,8 +22,9 @@ def work(stage: Stage) -> None:
     gates = stage.section(Gates, "gates")
     counts = dict.fromkeys(("pass", "fail", "not_run"), 0)
     measured = {key: _measured(key) for key in keys(stage.tree)}
-    with stage.output(JUDGED) as out:
-        for key, measurement in measured.items():
+    with stage.output(JUDGED) as out, lines(stage.title) as progress:
+        for done, (key, measurement) in enumerate(measured.items()):
+            progress("judging targets", done, len(measured))
             target = measurement.target
             baseline = target.model_copy(update={"precision": str(stage.raw("baseline"))})
             before = measured.get(str(baseline))

@@ -30,6 +30,7 @@ from edgepress.training.examples import Dataset
 from stages import loading
 from stages.decoded import Wanted
 from stages.places import MANIFEST, PARAMS, SCRATCH, SELECTION
+from stages.progress import Lines
 from stages.stage import Stage, refuse_strangers
 
 
@@ -50,6 +51,7 @@ class Trained:
 
     splits: Splits
     history: list[dict[str, float]]
+    progress: Progress
 
 
 def read_splits(stage: Stage, progress: Progress) -> Splits:
@@ -95,11 +97,13 @@ def job(
     network: nn.Module,
     splits: Splits,
     checkpoint: Checkpoint,
-    progress: Progress,
+    progress: Lines,
 ) -> loop.Job:
     """Return what the methods that train are given."""
     seed, task = stage.seed, splits.task
-    return loop.Job(network, splits.train, splits.val, seed, task, checkpoint, progress)
+    return loop.Job(
+        network, splits.train, splits.val, seed, task, checkpoint, progress, progress.say
+    )
 
 
 def open_checkpoint(stage: Stage, section: str, *inputs: str) -> Checkpoint:
@@ -132,7 +136,7 @@ def deliver(
 ) -> None:
     """Write the Bundle, its learning curve and test answers, and record what it is and how good."""
     splits, history, task = trained.splits, trained.history, trained.splits.task
-    answers = loop.answers(network, splits.test, task)
+    answers = loop.answers(network, splits.test, task, trained.progress)
     found = {
         "val": loop.scores(network, splits.val, task),
         "test": task.answers.score(answers, None, splits.test.truth, loop.CONFIDENCE),

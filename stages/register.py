@@ -10,6 +10,7 @@ import os
 import sys
 
 from edgepress.errors import UserError
+from edgepress.progress import Progress
 from edgepress.records.manifest import Manifest
 from edgepress.records.registered import Registered, Registration
 from edgepress.sections import Registry
@@ -25,6 +26,12 @@ from stages.tracking import ARTIFACTS, Store
 
 def work(stage: Stage) -> None:
     """Log the run's stages, register what was measured, write what the registry holds."""
+    with lines(stage.title) as progress:
+        progress("logging the run to MLflow", 0, 0)
+        _register(stage, progress)
+
+
+def _register(stage: Stage, progress: Progress) -> None:
     run, lock = gather(stage), Lock.read()
     logs, offers = stage_logs(run, lock), releases(run, lock)
     store = open_store(stage)
@@ -41,15 +48,14 @@ def work(stage: Stage) -> None:
     data = Manifest.read(MANIFEST).table_sha256[:32]
     margin = stage.section(Gates, "gates").max_drop
     answers = {}
-    with lines(stage.title) as progress:
-        for place, offer in enumerate(offers):
-            progress("registering targets", place, len(offers))
-            run_id = runs.get(f"validate@{offer.key}")
-            if run_id is None:
-                path = METRICS / f"validate-{offer.key}.json"
-                raise UserError(f"{path}: file not found; validate it again")
-            store.log_dataset(run_id, data, str(MANIFEST))
-            answers[offer.key] = (offer, store.register(offer, run_id, data, margin))
+    for place, offer in enumerate(offers):
+        progress("registering targets", place, len(offers))
+        run_id = runs.get(f"validate@{offer.key}")
+        if run_id is None:
+            path = METRICS / f"validate-{offer.key}.json"
+            raise UserError(f"{path}: file not found; validate it again")
+        store.log_dataset(run_id, data, str(MANIFEST))
+        answers[offer.key] = (offer, store.register(offer, run_id, data, margin))
     with stage.output(REGISTERED) as folder:
         Registered(
             targets={

@@ -15,6 +15,7 @@ from edgepress.report.run import ConceptRun, Run
 from stages.answers import png, shrunk, with_answers
 from stages.gather import gather
 from stages.places import MANIFEST, REPORTS
+from stages.progress import lines
 from stages.stage import Stage, main
 
 USES = {"task": "tasks:labels tasks:answers tasks:pictures"}
@@ -25,8 +26,16 @@ THUMBNAIL = 48
 def work(stage: Stage) -> None:
     """Read the run's records, write reports/."""
     spec = stage.section(InputSpec, "input")
-    found = replace(gather(stage), hub=stage.task(("a", "b")).pictures.hub)
-    run = with_answers(with_pictures(found, spec), stage, spec)
+    with lines(stage.title) as progress:
+        progress("reading records", 0, 0)
+        found = replace(gather(stage), hub=stage.task(("a", "b")).pictures.hub)
+        progress("drawing pictures", 0, 0)
+        run = with_answers(with_pictures(found, spec), stage, spec)
+        progress("writing page and cards", 0, 0)
+        _write(stage, run)
+
+
+def _write(stage: Stage, run: Run) -> None:
     with stage.output(REPORTS) as folder:
         page = render(run)
         write_atomically(folder / "index.html", page)

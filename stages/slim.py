@@ -39,7 +39,7 @@ def work(stage: Stage) -> None:
             models.draft(stage, "distill", splits.task, {}, student=STUDENT, selection=SELECTION),
             surgery=(*record.surgery, *slimmed.surgery),
         )
-        trained = models.Trained(splits, slimmed.history)
+        trained = models.Trained(splits, slimmed.history, progress)
         progress("judging and writing", 0, 0)
         models.deliver(stage, SLIM, slimmed.network, draft, trained)
         checkpoint.clear()

@@ -32,7 +32,7 @@ def work(stage: Stage) -> None:
         history = recipe(models.job(stage, network, splits, checkpoint, progress))
         draft = models.draft(stage, "train", splits.task, origin, selection=SELECTION)
         progress("judging and writing", 0, 0)
-        models.deliver(stage, TEACHER, network, draft, models.Trained(splits, history))
+        models.deliver(stage, TEACHER, network, draft, models.Trained(splits, history, progress))
         checkpoint.clear()
 
 

@@ -81,10 +81,11 @@ def _measure(
         truth = _truth(stage, subject, progress)
         answered: list[Arrays] = []
         found = measure(subject, rival, truth, plan, answered.append)
-    if not answered:
-        return found, None
-    (ours,), reference = answered, truth.reference
-    return found, _Answered(reference.ids, ours, tell(truth.task, ours, reference))
+        if not answered:
+            return found, None
+        progress("telling what is right and wrong", 0, 0)
+        (ours,), reference = answered, truth.reference
+        return found, _Answered(reference.ids, ours, tell(truth.task, ours, reference))
 
 
 def _absent(target: Target, record: NotExported, folder: Path) -> Measurement:

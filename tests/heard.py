@@ -10,8 +10,5 @@ class Heard:
         self.told: list[tuple[str, int, int, str]] = []
         self.said: list[str] = []
 
-    def __call__(self, what: str, done: int, total: int, note: str = "", /) -> None:
+    def tell(self, what: str, done: int, total: int, note: str = "", /) -> None:
         self.told.append((what, done, total, note))
-
-    def say(self, line: str, /) -> None:
-        self.said.append(line)

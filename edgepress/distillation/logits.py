@@ -38,7 +38,7 @@ def distill(job: Job, teacher: Teacher, *, params: Params) -> list[dict[str, flo
     cost = criterion(job, params)
     cached = params.augment == "none" and params.teacher == "auto"
     if cached:
-        teacher.answer_once(job.train, names)
+        teacher.answer_once(job.train, names, job.progress)
     else:
         teacher.prepare()
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgepress.bundles.network import named
+from edgepress.progress import Progress, silent
 from edgepress.records.tensors import Arrays
 from edgepress.training import loop, machine
 from edgepress.training.examples import Dataset
@@ -39,12 +40,14 @@ class Teacher:
         with torch.no_grad():
             return list(self.network.backbone(inputs))  # type: ignore[operator]
 
-    def answer_once(self, examples: Dataset, names: tuple[str, ...]) -> None:
+    def answer_once(
+        self, examples: Dataset, names: tuple[str, ...], progress: Progress = silent
+    ) -> None:
         """Compute the raw outputs for all examples unless they are on disk; open them there."""
         key = f"{self.sha256[:16]}-{examples.digest()[:16]}"
         paths = {name: self.cache / f"{key}-{name}.npy" for name in names}
         if not all(path.is_file() for path in paths.values()):
-            self._write(examples, paths)
+            self._write(examples, paths, progress)
         self._kept = {
             name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()
         }
@@ -56,7 +59,7 @@ class Teacher:
             name: torch.from_numpy(np.array(values[picked])) for name, values in self._kept.items()
         }
 
-    def _write(self, examples: Dataset, paths: dict[str, Path]) -> None:
+    def _write(self, examples: Dataset, paths: dict[str, Path], progress: Progress) -> None:
         """Stream the outputs of batch after batch into a file each, renamed when whole."""
         self.cache.mkdir(parents=True, exist_ok=True)
         partials = {
@@ -76,5 +79,6 @@ class Teacher:
                     )
                 files[name][done : done + len(values)] = values
             done += len(values)
+            progress("the teacher answers", done, len(examples))
         for name, path in paths.items():
             partials[name].replace(path)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.data.images import ImageSet
+from edgepress.progress import Progress, Say, silent, unsaid
 from edgepress.records.inputs import InputSpec
 from edgepress.training.checkpoint import Checkpoint
 
@@ -24,6 +25,8 @@ class Request:
     checkpoint: Checkpoint | None = None
     mapped: Callable[[InputSpec], ImageSet] | None = None
     """Gives the images with their pixels for a spec in a memory map; None has no place for one."""
+    progress: Progress = silent
+    say: Say = unsaid
 
     def pixels(self, spec: InputSpec) -> npt.NDArray[np.uint8]:
         """Return all images, uint8 [N, H, W, C], for an encoder that looks at them many times."""

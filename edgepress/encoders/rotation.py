@@ -92,7 +92,8 @@ def fit(request: Request, *, params: Params) -> NetworkEncoder:
     features = network(params, spec)
     pixels = request.pixels(spec)
     examples = Examples(pixels, {}, spec)
-    job = Job(features.network, examples, None, request.seed, None, request.checkpoint)
+    told = request.checkpoint, request.progress, request.say
+    job = Job(features.network, examples, None, request.seed, None, *told)
     loop.fit(job, params, _name_rotation)
     encoder = NetworkEncoder(features, spec, BATCH)
     # Averages after a ReLU all point one way; without their mean, cosines tell images apart.

@@ -47,6 +47,7 @@ class Params(Recipe):
 
 def prune(job: Job, *, params: Params) -> Slimmed:
     """Prune job.network, fine-tune it by the task's loss, and return it with its surgery."""
+    job.progress("cutting channels", 0, 0)
     fresh = copy.deepcopy(job.network)
     with _refusing():
         _cut(job, params)

@@ -6,7 +6,6 @@ ends with the same weights as an undisturbed one on the same machine.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from edgepress.bundles.network import named
 from edgepress.errors import UserError
-from edgepress.progress import Progress, silent
+from edgepress.progress import Progress, Say, silent, unsaid
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.balance import Shown
@@ -33,11 +32,10 @@ from edgepress.training.groups import grouped
 from edgepress.training.kept import Kept
 from edgepress.training.mixing import Sample
 from edgepress.training.optimizers.optimizer import Optimizer
+from edgepress.training.pace import Pace
 from edgepress.training.recipe import Recipe
 from edgepress.training.refusals import refusals
 from edgepress.training.sampling import drawn
-
-log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 BATCH = 64
@@ -79,6 +77,8 @@ class Job:
     """None where the objective needs no labels; nothing is watched then."""
     checkpoint: Checkpoint | None = None
     progress: Progress = silent
+    say: Say = unsaid
+    """Hears a line at the end of each epoch."""
 
     @property
     def learner(self) -> Learner:
@@ -125,9 +125,10 @@ class _Run:
         kept = self.kept.tensors
         restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer, kept)
         if restored:
-            log.info("resumed at step %d of %d", restored.step, self.total)
+            job.say(f"resumed at step {restored.step:,} of {self.total:,}")
             self.at = restored
         self.saved = time.monotonic()
+        self.pace = Pace(recipe.epochs)
 
     def finish(self) -> list[dict[str, float]]:
         while not self.kept.ends(self.at.history):
@@ -143,7 +144,8 @@ class _Run:
         self.called.train()
         begun = self.at.step - epoch * self.steps
         rows = order[begun * self.batch : self.steps * self.batch].reshape(-1, self.batch)
-        for some, (images, truth) in zip(rows, self.job.train.batches(rows), strict=True):
+        batches = self.pace.loaded(self.job.train.batches(rows))
+        for some, (images, truth) in zip(rows, batches, strict=True):
             for name, value in self._step(some, images, truth).items():
                 sums[name] = sums[name] + value if name in sums else value.double()
             self.at.step += 1
@@ -207,14 +209,14 @@ class _Run:
         line.update({f"train_{name}": value for name, value in means.items()})
         if self.job.val is not None and self.job.task is not None:
             rules = self.job.task.answers
-            with self.kept.judged():
+            with self.pace.judging(), self.kept.judged():
                 found = answers(self.network, self.job.val, self.job.task)
                 score = rules.first_score(found, self.job.val.truth)
                 line[f"val_{next(iter(rules.units))}"] = score
                 self.kept.judge([*at.history, line])
         rate = self.recipe.learning_rate * self.recipe.schedule(at.step / self.total)
         at.history.append({**line, "learning_rate": round(rate, 8)})
-        log.info("epoch %d: %s", epoch + 1, line)
+        self.job.say(self.pace.epoch(at.history[-1]))
         at.sums = {}
         if self.recipe.epochs > epoch + 1 and time.monotonic() - self.saved > 2.0:
             self._save()
@@ -236,12 +238,17 @@ def outputs(network: nn.Module, examples: Dataset, names: tuple[str, ...]) -> It
         yield {name: value.cpu().numpy() for name, value in found.items()}
 
 
-def answers(network: nn.Module, examples: Dataset, task: Task) -> Arrays:
+def answers(
+    network: nn.Module, examples: Dataset, task: Task, progress: Progress = silent
+) -> Arrays:
     """Return the network's decoded answers to all images."""
     names = tuple(output.name for output in task.answers.outputs(examples.spec))
     deployed = task.learner.deployed(network)
-    batches = outputs(deployed, examples, names)
-    return joined([task.answers.decode(batch, examples.spec) for batch in batches])
+    found = []
+    for batch in outputs(deployed, examples, names):
+        found.append(task.answers.decode(batch, examples.spec))
+        progress("answering test images", min(len(found) * BATCH, len(examples)), len(examples))
+    return joined(found)
 
 
 def scores(network: nn.Module, examples: Dataset, task: Task) -> tuple[Score, ...]:

@@ -18,6 +18,7 @@ from edgepress.training.examples import Examples, Normalise
 from edgepress.training.loop import Batch, Job
 from edgepress.training.optimizers.optimizer import Group, Optimizer
 from tests.classified import open_task
+from tests.heard import Heard
 from tests.parts import OPTIMIZERS, PARTS
 
 ROOT = Path(__file__).parents[3]
@@ -285,15 +286,25 @@ def test_normalise_matches_the_preprocessing_of_the_data_room(digits: Digits) ->
 
 
 def test_steps_loss_and_score_are_told_while_training(digits: Digits) -> None:
-    told: list[tuple[str, int, int, str]] = []
-    _train(digits, {"progress": lambda *said: told.append(said)}, epochs=2)
-    steps = len(digits[0]) // 50
+    heard = Heard()
+    _train(digits, {"progress": heard.tell}, epochs=2)
+    told, steps = heard.told, len(digits[0]) // 50
     assert [said[:3] for said in told] == [
         ("training", step + 1, 2 * steps) for step in range(2 * steps)
     ]
     assert told[0][3] == ""
     assert told[-1][3].startswith("epoch 1: loss ")
     assert "val_accuracy" in told[-1][3]
+
+
+def test_a_line_stays_of_every_epoch_when_training(digits: Digits, tmp_path: Path) -> None:
+    heard = Heard()
+    _train(digits, {"say": heard.said.append, "checkpoint": Checkpoint(tmp_path)}, epochs=2)
+    assert [line.split(":")[0] for line in heard.said] == ["epoch 1 of 2", "epoch 2 of 2"]
+    for part in ("loss ", "val accuracy ", "learning rate ", " images/s, load ", ", memory "):
+        assert part in heard.said[0]
+    assert heard.said[0].endswith(" left")
+    assert not heard.said[1].endswith(" left")
 
 
 def test_accumulated_passes_make_the_same_step_when_the_images_are_the_same(
