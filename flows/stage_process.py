@@ -30,6 +30,12 @@ _CODE = re.compile(r"failed to run: .*exited with (?P<code>-?\d+)")
 _REFUSED, _MAY_PASS = "2", "75"
 """Exit codes by which a stage says itself whether trying again can help."""
 
+_KILLED = {"-9", "137"}
+_KILLED_SAYS = (
+    "killed (signal 9), as the kernel does when memory runs out; free some, or lower batch or "
+    "EDGEPRESS_THREADS, and run again: it goes on from where it was"
+)
+
 _running: set[subprocess.Popen[str]] = set()
 
 
@@ -119,7 +125,12 @@ def stop_all() -> None:
 
 
 def told(stage: str, lines: list[str]) -> str:
-    """Return the line a person should read: the stage's own, else the last before DVC's summary."""
+    """Return the line a person should read: the stage's own, else the last before DVC's summary.
+
+    A stage that was killed has no last word: its own last line only says how far it was.
+    """
+    if _KILLED & _codes(lines):
+        return _KILLED_SAYS
     own = [line for line in lines if line.startswith(f"{stage}: ")]
     if own:
         return own[-1]
@@ -129,11 +140,14 @@ def told(stage: str, lines: list[str]) -> str:
 
 def passing(lines: list[str]) -> bool:
     """Tell whether a failure may pass by itself; what a stage refused (exit 2) never does."""
-    text = "\n".join(lines)
-    codes = {match["code"] for match in _CODE.finditer(text)}
+    text, codes = "\n".join(lines), _codes(lines)
     if _REFUSED in codes:
         return False
     return _MAY_PASS in codes or bool(_LOCKED.search(text) or _NETWORK.search(text))
+
+
+def _codes(lines: list[str]) -> set[str]:
+    return {match["code"] for match in _CODE.finditer("\n".join(lines))}
 
 
 def how(lines: list[str]) -> How:

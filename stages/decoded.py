@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +20,7 @@ import numpy.typing as npt
 import PIL
 
 from edgepress.data.images import ImageSet
-from edgepress.data.memory_map import mapped
+from edgepress.data.memory_map import given_up, mapped
 from edgepress.errors import UserError, nearest
 from edgepress.progress import Progress
 from edgepress.records.inputs import InputSpec
@@ -31,6 +33,7 @@ CACHE = "EDGEPRESS_CACHE"
 MODES = ["auto", "memory_map", "none"]
 SHARE = 0.5
 """Of the disk's free space that `auto` takes at most for the images of one split."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PIXELS = "pixels"
 """Name of the images among the arrays of a map."""
 
@@ -74,14 +77,26 @@ def decoded(stage: Stage, wanted: Wanted, spec: InputSpec, progress: Progress) -
     """Return a split's images as `spec` prepares them, decoded now unless a stage did before.
 
     `memory_map` decodes everything onto the disk of .edgepress, `none` nothing, and `auto` what
-    leaves half of that disk's free space.
+    leaves half of that disk's free space; where it fills all the same, `auto` goes on as `none`.
     """
     mode, key = _mode(), _key(stage, wanted, spec)
     folder = DECODED / f"{wanted.split}-{spec.height}x{spec.width}x{spec.channels}-{key[:16]}"
-    if mode == "none" or (mode == "auto" and not folder.is_dir() and not _fits(wanted, spec)):
+    if mode == "none" or (
+        mode == "auto" and not folder.is_dir() and not _fits(stage, wanted, spec)
+    ):
         return Decoded(key, None)
     rows = partial(_rows, wanted, spec, progress)
-    return Decoded(key, mapped(folder, len(wanted.images), rows))
+    try:
+        return Decoded(key, mapped(folder, len(wanted.images), rows))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+    given_up(folder)
+    why = f"the disk took less than its {size(wanted, spec) / 1e6:,.0f} MB"
+    if mode == "memory_map":
+        raise UserError(f"{folder}: {why}; make room, or set {CACHE}=none to do without a map")
+    _say(stage, wanted, why)
+    return Decoded(key, None)
 
 
 def shared(stage: Stage, wanted: Wanted, spec: InputSpec, progress: Progress) -> ImageSet:
@@ -121,9 +136,20 @@ def _key(stage: Stage, wanted: Wanted, spec: InputSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _fits(wanted: Wanted, spec: InputSpec) -> bool:
+def _fits(stage: Stage, wanted: Wanted, spec: InputSpec) -> bool:
     DECODED.mkdir(parents=True, exist_ok=True)
-    return size(wanted, spec) <= SHARE * shutil.disk_usage(DECODED).free
+    needed, free = size(wanted, spec), shutil.disk_usage(DECODED).free
+    if needed <= SHARE * free:
+        return True
+    _say(stage, wanted, f"{needed / 1e6:,.0f} MB are more than half of the {free / 1e6:,.0f} free")
+    return False
+
+
+def _say(stage: Stage, wanted: Wanted, why: str) -> None:
+    sys.stderr.write(
+        f"{stage.title}: no memory map of the {wanted.split} images in {DECODED}: {why}; "
+        "they are decoded anew each time\n"
+    )
 
 
 def _rows(wanted: Wanted, spec: InputSpec, progress: Progress, start: int) -> Iterator[Arrays]:

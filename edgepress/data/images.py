@@ -238,7 +238,10 @@ class ImageSet:
         return data
 
     def _changed(self, index: int, reason: str) -> UserError:
-        return UserError(f"image {self._id[index]}: changed since ingest: {reason}; ingest again")
+        return UserError(
+            f"image {self._id[index]}: changed since ingest: {reason}; "
+            "put it back as it was, or ingest again"
+        )
 
     def _new_storage(self) -> Storage:
         return Storage(self._manifest.container, self._root, self._manifest.column)

@@ -36,6 +36,12 @@ def mapped(folder: Path, count: int, rows: Rows) -> Arrays:
     return found
 
 
+def given_up(folder: Path) -> None:
+    """Remove what there is of a making that came to no end, so that its room is free."""
+    with _alone(folder):
+        shutil.rmtree(_partial(folder), ignore_errors=True)
+
+
 def _opened(folder: Path, count: int) -> Arrays | None:
     """Return the arrays of a folder; None where there are none, or not as many whole rows."""
     try:
@@ -47,7 +53,7 @@ def _opened(folder: Path, count: int) -> Arrays | None:
 
 def _make(folder: Path, count: int, rows: Rows) -> None:
     kind = folder.name.rpartition("-")[0]
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial = _partial(folder)
     for old in folder.parent.iterdir():
         if old.is_dir() and old != partial and old.name.lstrip(".").startswith(f"{kind}-"):
             shutil.rmtree(old)
@@ -112,6 +118,10 @@ def _begun(path: Path, count: int) -> tuple[int, int, int]:
     size = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
     rows = (path.stat().st_size - start) // size if size and shape[0] == count else 0
     return start, size, rows
+
+
+def _partial(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.partial")
 
 
 @contextmanager

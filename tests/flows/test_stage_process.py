@@ -99,6 +99,17 @@ def test_passing_is_true_when_the_stage_says_that_the_cause_may_go_away() -> Non
     assert passing(["x: MLflow at http://127.0.0.1:5000: away; start it", failed])
 
 
+@pytest.mark.parametrize("code", ["-9", "137"])
+def test_told_is_that_a_stage_was_killed_when_it_had_no_last_word(code: str) -> None:
+    lines = [
+        "train: training: 640 of 1,562, 41 s",
+        "ERROR: failed to reproduce 'train': failed to run: python -m stages.train, "
+        f"exited with {code}",
+    ]
+    assert told("train", lines).startswith("killed (signal 9), as the kernel does when memory runs")
+    assert not passing(lines)
+
+
 def test_told_is_the_last_line_before_dvcs_own_when_the_stage_crashed() -> None:
     lines = ["Traceback", "ValueError: no", "ERROR: failed to reproduce 'x': failed to run: y"]
     assert told("x", lines) == "ValueError: no"

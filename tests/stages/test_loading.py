@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +19,15 @@ from PIL import Image
 from edgepress.data.images import ImageSet
 from edgepress.data.ingestion import Labelling, Rules, build_manifest
 from edgepress.data.memory_map import mapped
+from edgepress.data.parallel import THREADS
 from edgepress.data.splits import Fractions
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.progress import silent
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
+from edgepress.training import loop, streamed
+from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Dataset, Examples
 from edgepress.training.loop import Job
 from edgepress.training.streamed import Streamed
@@ -53,6 +57,10 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
 }
 COUNT = 40
+RECIPE = {
+    "method": "supervised", "epochs": 2, "batch": 12, "learning_rate": 0.1, "weight_decay": 0.0,
+    "label_smoothing": 0.0, "augment": "shift", "precision": "fp32", **PARTS,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -117,16 +125,7 @@ def test_batches_are_the_same_streamed_and_mapped_whatever_the_threads(
 def test_weights_are_the_same_streamed_and_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = wanted("classification")
     learnt = []
-    recipe = resolve(
-        "training",
-        {
-            "method": "supervised", "epochs": 2, "batch": 12, "learning_rate": 0.1,
-            "weight_decay": 0.0, "label_smoothing": 0.0, "augment": "shift", "precision": "fp32",
-            **PARTS,
-        },
-        "test",
-        "recipe",
-    )  # fmt: skip
+    recipe = resolve("training", RECIPE, "test", "recipe")
     for mode in ("memory_map", "none"):
         torch.manual_seed(0)
         data = opened(asked, mode, monkeypatch)
@@ -179,15 +178,40 @@ def test_key_is_another_when_a_label_or_the_input_is(monkeypatch: pytest.MonkeyP
 
 
 def test_images_are_streamed_when_they_would_fill_the_disk(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = wanted("classification")
     size = COUNT * (12 * 12 * 3 + 8)
     monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: Free(2 * size - 1))  # noqa: ARG005
     assert isinstance(opened(asked, "auto", monkeypatch), Streamed)
     assert list(DECODED.iterdir()) == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train: no memory map of the train images in .edgepress/decoded: 0 MB")
+    assert line.endswith("they are decoded anew each time")
     monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: Free(2 * size))  # noqa: ARG005
     assert isinstance(opened(asked, "auto", monkeypatch), Examples)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow beyond 8 kB, as on a disk that is full: half of the pixels."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_images_are_streamed_when_the_disk_fills_while_they_are_decoded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = wanted("classification")
+    assert isinstance(opened(asked, "auto", monkeypatch), Streamed)
+    assert "the disk took less than its 0 MB; they are decoded anew" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"make room, or set EDGEPRESS_CACHE=none") as refused:
+        opened(asked, "memory_map", monkeypatch)
+    assert "\n" not in str(refused.value)
+    assert [path for path in DECODED.iterdir() if path.is_dir()] == []
 
 
 class Free:
@@ -215,6 +239,45 @@ def test_picture_that_is_gone_is_named_when_its_batch_is_due(
     Path("images", asked.images.ids[5]).unlink()
     with pytest.raises(UserError, match=f"image {asked.images.ids[5]}: changed since ingest"):
         list(data.batches([np.arange(3), np.arange(3, 9)]))
+
+
+def test_run_goes_on_to_the_same_weights_when_a_picture_that_went_mid_epoch_is_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = wanted("classification")
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(streamed, "AHEAD", 1)  # else all forty are read before the first step
+    monkeypatch.setenv(THREADS, "1")
+    data = opened(asked, "none", monkeypatch)
+    order = np.random.default_rng([0, 1]).permutation(COUNT)
+    last = Path("images", asked.images.ids[order[31]])  # in the last whole batch of epoch 2
+    kept, removed = last.read_bytes(), []
+
+    def learnt(checkpoint: Checkpoint | None, *, remove: bool) -> Any:
+        torch.manual_seed(0)
+        made = network(data.spec, 2, {"method": "resnet_cifar", "depth": 8, "width": 4})
+
+        def removing(what: str, done: int, total: int, note: str = "", /) -> None:
+            if remove and done == 6:
+                last.unlink()
+                removed.append((what, total))
+
+        recipe(Job(made, data, data, 0, asked.task, checkpoint, removing))
+        return made.state_dict()
+
+    recipe = resolve("training", {**RECIPE, "batch": 8}, "test", "recipe")
+    expected = learnt(None, remove=False)
+    checkpoint = Checkpoint(tmp_path / "checkpoint")
+    with pytest.raises(UserError, match=f"image .*{last.name}: .* put it back") as refused:
+        learnt(checkpoint, remove=True)
+    assert "\n" not in str(refused.value)
+    assert removed == [("training", 10)]
+    last.write_bytes(kept[:-1] + b"x")
+    with pytest.raises(UserError, match=f"{last.name}: .* its bytes are not those of the manifest"):
+        learnt(checkpoint, remove=False)
+    last.write_bytes(kept)
+    again = learnt(checkpoint, remove=False)
+    assert all(torch.equal(expected[name], again[name]) for name in expected)
 
 
 def test_map_is_finished_when_its_making_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
