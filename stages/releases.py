@@ -233,7 +233,7 @@ def _curves(history: tuple[Mapping[str, float], ...]) -> dict[str, Curve]:
     found: dict[str, list[tuple[int, float]]] = {}
     for epoch in history:
         for name, value in epoch.items():
-            if name != "epoch":
+            if name not in ("epoch", "kept"):
                 found.setdefault(f"curve.{name}", []).append((int(epoch["epoch"]), float(value)))
     return {name: tuple(points) for name, points in found.items()}
 

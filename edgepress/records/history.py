@@ -8,7 +8,10 @@ from edgepress.records.record import Record
 
 
 class History(Record):
-    """One line per epoch: `epoch`, `loss`, `learning_rate`, `train_<name>` and `val_<score>`."""
+    """One line per epoch: `epoch`, `loss`, `learning_rate`, `train_<name>` and `val_<score>`.
+
+    The epoch whose weights `keep: best` chose also has `kept`, 1.
+    """
 
     file_name: ClassVar[str] = "history.json"
 

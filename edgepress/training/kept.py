@@ -74,6 +74,17 @@ class Kept:
         elif self._recipe.ema is not None:
             self._put(_AVERAGE)
 
+    def mark(self, history: list[dict[str, float]]) -> str:
+        """Mark the epoch of the best weights as `kept: 1`; say which, and if patience ended it."""
+        said = []
+        if len(history) < self._recipe.epochs:
+            said.append(f"stopped after epoch {len(history)}: none better on val since")
+        if self._recipe.keep == "best":
+            chosen = best(history)
+            history[chosen - 1]["kept"] = 1
+            said.append(f"the weights kept are those of epoch {chosen}, the best on val")
+        return "; ".join(said)
+
     def _copy(self, kind: str) -> None:
         for name, now in self._network.state_dict().items():
             self.tensors[kind + name] = now.detach().clone()

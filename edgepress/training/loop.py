@@ -6,7 +6,6 @@ ends with the same weights as an undisturbed one on the same machine.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from edgepress.training.pace import Pace
 from edgepress.training.recipe import Recipe
 from edgepress.training.refusals import refusals
 from edgepress.training.sampling import drawn
+from edgepress.training.watch import Watch, sound
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 BATCH = 64
@@ -95,7 +95,7 @@ class Job:
 
 
 def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]]:
-    """Train job.network in place; return one record per epoch; stop at a loss not finite."""
+    """Train job.network in place; return one record per epoch; stop where the loss diverges."""
     if len(job.train) < 2:
         raise UserError(f"training: {len(job.train)} images are too few; curate or ingest more")
     for key, reason in refusals(recipe, job.task):
@@ -128,12 +128,15 @@ class _Run:
             job.say(f"resumed at step {restored.step:,} of {self.total:,}")
             self.at = restored
         self.saved = time.monotonic()
-        self.pace = Pace(recipe.epochs)
+        self.good = self.at.step
+        self.pace, self.watch = Pace(recipe.epochs), Watch(self.at.history)
 
     def finish(self) -> list[dict[str, float]]:
         while not self.kept.ends(self.at.history):
             self._epoch(len(self.at.history))
         self.kept.deliver()
+        if told := self.kept.mark(self.at.history):
+            self.job.say(told)
         self.network.to("cpu")
         return self.at.history
 
@@ -146,9 +149,11 @@ class _Run:
         rows = order[begun * self.batch : self.steps * self.batch].reshape(-1, self.batch)
         batches = self.pace.loaded(self.job.train.batches(rows))
         for some, (images, truth) in zip(rows, batches, strict=True):
-            for name, value in self._step(some, images, truth).items():
+            found = self._step(some, images, truth)
+            for name, value in found.items():
                 sums[name] = sums[name] + value if name in sums else value.double()
             self.at.step += 1
+            self.watch.step(self.at.step, found["loss"])
             self.kept.step(self.at.step)
             if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self._collect(sums)
@@ -194,13 +199,17 @@ class _Run:
         return means
 
     def _collect(self, sums: dict[str, Tensor]) -> None:
+        self.watch.look(self._advice())
         for name, value in sums.items():
             self.at.sums[name] = self.at.sums.get(name, 0.0) + float(value)
-        if not math.isfinite(self.at.sums["loss"]):
-            raise UserError(
-                f"training: the loss is not finite at step {self.at.step}; "
-                f"lower learning_rate (now {self.recipe.learning_rate})"
+
+    def _advice(self) -> str:
+        said = f"lower learning_rate (now {self.recipe.learning_rate}), or set clip"
+        if self.job.checkpoint and self.good:
+            said += (
+                f"; what was learnt until step {self.good} is kept in {self.job.checkpoint.folder}"
             )
+        return said
 
     def _close_epoch(self, epoch: int) -> None:
         at = self.at
@@ -222,8 +231,9 @@ class _Run:
             self._save()
 
     def _save(self) -> None:
-        if self.job.checkpoint:
+        if self.job.checkpoint and sound(self.network):
             self.job.checkpoint.save(self.network, self.optimizer, self.at, self.kept.tensors)
+            self.good = self.at.step
         self.saved = time.monotonic()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from edgepress.training import checkpoint as checkpoints
 from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Examples, Normalise
+from edgepress.training.groups import grouped
 from edgepress.training.loop import Batch, Job
 from edgepress.training.optimizers.optimizer import Group, Optimizer
 from tests.classified import open_task
@@ -226,6 +228,41 @@ def test_training_stops_with_one_line_when_the_loss_is_not_finite(digits: Digits
         broken[4].weight.fill_(float("nan"))
     with pytest.raises(UserError, match="the loss is not finite at step .*lower learning_rate"):
         _train(digits, {"network": broken})
+
+
+def test_training_stops_at_the_step_and_keeps_the_last_good_state_when_the_loss_explodes(
+    digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    checkpoint, method = Checkpoint(tmp_path), resolve("training", RECIPE, "x", "y")
+
+    def objective(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+        seen.append(1)
+        loss = nn.functional.cross_entropy(network(batch.inputs), batch.truth["label"])
+        return {"loss": loss * (float("nan") if len(seen) == 11 else 1.0)}
+
+    seen: list[int] = []
+    job = Job(_network(), *digits, 0, TASK, checkpoint)
+    with pytest.raises(UserError, match=r"not finite at step 11; .* until step 10 is kept in "):
+        loop.fit(job, method.params, objective)  # type: ignore[arg-type]
+    resumed = Job(_network(), *digits, 0, TASK, checkpoint)
+    recipe: Any = method.params
+    held = recipe.optimizer(grouped(resumed.network, recipe))
+    found = checkpoint.restore(resumed.network, held, {})
+    assert found is not None
+    assert found.step == 10
+    assert all(torch.isfinite(each).all() for each in resumed.network.state_dict().values())
+
+
+def test_history_marks_the_epoch_that_was_kept_when_the_best_is(digits: Digits) -> None:
+    said: list[str] = []
+    recipe = {**RECIPE, "epochs": 6, "keep": "best", "learning_rate": 0.3, "patience": 2}
+    job = Job(_network(), *digits, 0, TASK, say=said.append)
+    history = resolve("training", recipe, "x", "y")(job)
+    scores = [line["val_accuracy"] for line in history]
+    chosen = scores.index(max(scores))
+    assert [index for index, line in enumerate(history) if "kept" in line] == [chosen]
+    assert said[-1].endswith(f"the weights kept are those of epoch {chosen + 1}, the best on val")
 
 
 @pytest.mark.parametrize(
