@@ -17,7 +17,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 
 Crop = Callable[[npt.NDArray[np.floating], tuple[int, int]], Sequence[Window]]
 """Boxes [n, 4] on a picture of (width, height) to its part around each; a bad box: UserError."""
-Mixture = Literal["mosaic", "mixup", "copy_paste"]
-"""Pictures side by side in one, one through another, or one's objects over another."""
-MIXTURES: tuple[Mixture, ...] = ("mosaic", "mixup", "copy_paste")
+Mixture = Literal["mosaic", "mixup", "copy_paste", "cutmix"]
+"""Side by side in one, one through another, one's objects or a part of it over another."""
+MIXTURES: tuple[Mixture, ...] = get_args(Mixture)
 
 
 class AnswerRules(Protocol):

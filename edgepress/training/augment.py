@@ -15,7 +15,8 @@ from edgepress.training import affine
 from edgepress.training.changes import Augment, Changes
 from edgepress.training.colour import coloured
 from edgepress.training.crop import cropped
-from edgepress.training.mixing import Sample, copy_paste, mixup, mosaic
+from edgepress.training.erase import erased
+from edgepress.training.mixing import Sample, blended, copy_paste, mosaic
 
 if TYPE_CHECKING:
     from edgepress.tasks.task import Learner
@@ -110,7 +111,11 @@ def augmented(
     if warp is not None:
         truth = learner.warp(sample.truth, warp) if learner else sample.truth
         sample = Sample(warp.pictures(sample.images), truth)
-    return mixup(sample, kind.mixup, learner, generator) if isinstance(kind, Changes) else sample
+    if not isinstance(kind, Changes):
+        return sample
+    if kind.erase is not None:
+        sample = replace(sample, images=erased(sample.images, kind.erase, generator))
+    return blended(sample, kind, learner, generator)
 
 
 def draw(kind: Augment, shape: torch.Size, generator: torch.Generator) -> Warp | None:

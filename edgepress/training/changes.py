@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, PlainValidator, field_validator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from edgepress.params import Config
 
@@ -13,32 +13,44 @@ Word = Literal["none", "shift", "flip_shift"]
 a random horizontal flip."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Range = Annotated[tuple[float, float], Field(strict=False)]
+
+
+def _shares(area: tuple[float, float]) -> tuple[float, float]:
+    least, most = area
+    if not 0.01 <= least <= most <= 1:
+        raise ValueError("expected two shares from 0.01 to 1, the least first")
+    return area
+
+
+def _factors(factors: tuple[float, float]) -> tuple[float, float]:
+    least, most = factors
+    if not 0.1 <= least <= most <= 10:
+        raise ValueError("expected two factors from 0.1 to 10, the least first")
+    return factors
+
+
+Shares = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_shares)]
+Factors = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_factors)]
 
 
 class Crop(Config):
     """Which part of a picture takes its place: RandomResizedCrop."""
 
-    area: Range
+    area: Shares
     """Least and most share of the picture's area, each as likely as the next."""
-    ratio: Range = (3 / 4, 4 / 3)
+    ratio: Factors = (3 / 4, 4 / 3)
     """Narrowest and widest, width by height over that of the input; what fits the picture."""
 
-    @field_validator("area")
-    @classmethod
-    def _within(cls, area: tuple[float, float]) -> tuple[float, float]:
-        least, most = area
-        if not 0.01 <= least <= most <= 1:
-            raise ValueError("expected two shares from 0.01 to 1, the least first")
-        return area
 
-    @field_validator("ratio")
-    @classmethod
-    def _ordered(cls, ratio: tuple[float, float]) -> tuple[float, float]:
-        least, most = ratio
-        if not 0.1 <= least <= most <= 10:
-            raise ValueError("expected two factors from 0.1 to 10, the least first")
-        return ratio
+class Erase(Config):
+    """Which part of a picture is filled: RandomErasing."""
+
+    share: Share
+    """Share of the pictures."""
+    area: Shares = (0.02, 1 / 3)
+    """Least and most share of the picture's area."""
+    fill: Literal["mean", "noise"] = "mean"
+    """The picture's mean colour, or values drawn pixel by pixel."""
 
 
 class Changes(Config):
@@ -54,7 +66,7 @@ class Changes(Config):
     """Share of the pictures that are mirrored, left to right."""
     shift: float = Field(default=0.0, ge=0, le=0.5)
     """Share of each side that a picture is shifted by at most, either way."""
-    scale: Range = (1.0, 1.0)
+    scale: Factors = (1.0, 1.0)
     """Least and most, every doubling as likely as the next; above 1, with shift, it is a crop."""
     rotate: float = Field(default=0.0, ge=0, le=180)
     """Degrees that a picture is turned by at most, either way."""
@@ -66,6 +78,13 @@ class Changes(Config):
     saturation: Share = 0.0
     """Share of every pixel's distance from its own grey, gained or lost at most."""
 
+    hue: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of the circle of colours that a picture's colours are turned by at most, either way."""
+    grey: Share = 0.0
+    """Share of the pictures that lose their colours."""
+
+    erase: Erase | None = None
+    """A part of a share of the pictures that is filled."""
     mosaic: Share = 0.0
     """Share of the pictures that are put together with three others, each half as large."""
     copy_paste: Share = 0.0
@@ -74,11 +93,15 @@ class Changes(Config):
     mixup: float = Field(default=0.0, ge=0, le=10)
     """Alpha of the Beta distribution of the shares in which two pictures are blended; 0 blends
     none, 0.2 little, 1 by any share alike."""
+    cutmix: float = Field(default=0.0, ge=0, le=10)
+    """Alpha likewise, of the share of a picture that a part of another takes; beside mixup, each
+    step takes one of them by even chance."""
 
     @property
     def colours(self) -> bool:
         """Whether any picture may change its colours."""
-        return bool(self.brightness or self.contrast or self.saturation)
+        named = (self.brightness, self.contrast, self.saturation, self.hue, self.grey)
+        return any(named)
 
     @property
     def turns(self) -> bool:
@@ -89,14 +112,6 @@ class Changes(Config):
     def moves(self) -> bool:
         """Whether any picture may move."""
         return bool(self.flip or self.crop or self.turns)
-
-    @field_validator("scale")
-    @classmethod
-    def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
-        least, most = scale
-        if not 0.1 <= least <= most <= 10:
-            raise ValueError("expected two factors from 0.1 to 10, the least first")
-        return scale
 
     @model_validator(mode="after")
     def _named(self) -> Self:

@@ -1,8 +1,7 @@
 """Crop: each picture is replaced by a random part of it, as large as the input.
 
 Szegedy et al. 2015, "Going Deeper with Convolutions", https://arxiv.org/abs/1409.4842; torchvision
-and timm call it RandomResizedCrop. A shape that does not fit the picture is not drawn again: the
-shapes to draw from are those that fit, so that shares of the area stay as likely as each other.
+and timm call it RandomResizedCrop.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from edgepress.training.affine import Affine
-from edgepress.training.changes import Changes, Crop
+from edgepress.training.boxes import Shapes, drawn
+from edgepress.training.changes import Changes
 from edgepress.training.draws import of_key
 
 
@@ -71,29 +71,10 @@ def cropped(moved: Affine, changes: Changes, draws: torch.Generator) -> Affine |
     """Draw the part that each picture is cut to before it is moved as drawn."""
     if changes.crop is None:
         return moved
-    boxes = drawn(changes.crop, (moved.height, moved.width), len(moved.matrix), draws)
+    size, own = (moved.height, moved.width), of_key(draws, "crop")
+    boxes = drawn(Shapes(changes.crop.area, changes.crop.ratio), size, len(moved.matrix), own)
     whole = Affine(moved.matrix @ _matrices(boxes, moved), moved.flip, moved.height, moved.width)
     return whole if changes.turns else Cropped(boxes, whole)
-
-
-def drawn(crop: Crop, size: tuple[int, int], count: int, draws: torch.Generator) -> Tensor:
-    """Draw int64 [count, 4], left, top, width and height, of parts of (height, width) pixels."""
-    own = of_key(draws, "crop")
-    share, shape, across, down = torch.rand(4, count, generator=own, dtype=torch.float64)
-    least, most = crop.area
-    area = least + (most - least) * share
-    narrow, wide = (torch.full_like(area, each).clamp(area, 1 / area).log() for each in crop.ratio)
-    ratio = (narrow + (wide - narrow) * shape).exp()
-    height, width = size
-    sides = []
-    for side, part, place in (
-        (width, (area * ratio).sqrt(), across),
-        (height, (area / ratio).sqrt(), down),
-    ):
-        pixels = (side * part).round().clamp(1, side)
-        sides.append((((side - pixels + 1) * place).floor(), pixels))
-    (left, wide_), (top, high) = sides
-    return torch.stack([left, top, wide_, high], 1).long()
 
 
 def _matrices(boxes: Tensor, moved: Affine) -> Tensor:

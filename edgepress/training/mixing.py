@@ -5,7 +5,8 @@ in the middle, which a shift after it moves. Mixup: Zhang et al. 2018,
 https://arxiv.org/abs/1710.09412, with a share of its own for each pair, of which the picture itself
 has the larger, so that a batch keeps one picture of each that was drawn. Copy-paste: Ghiasi et al.
 2021, https://arxiv.org/abs/2012.07177, without the paper's change of scale: what is pasted is moved
-by whole pixels, and objects that leave the picture on the way stay out.
+by whole pixels, and objects that leave the picture on the way stay out. CutMix: Yun et al. 2019,
+https://arxiv.org/abs/1905.04899, with a part of its own for each pair.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.nn.functional import interpolate
 
 from edgepress.tasks.task import MIXTURES
 from edgepress.training.affine import Affine
+from edgepress.training.boxes import inside
 from edgepress.training.changes import Augment, Changes
 from edgepress.training.draws import of_key
 
@@ -115,6 +117,40 @@ def mixup(sample: Sample, alpha: float, learner: Learner | None, draws: torch.Ge
     _, join = _mixer(learner, "mixup")
     truth = join([sample.truth, other.truth], torch.stack([own, 1 - own]))
     return Sample(images.round().to(sample.images.dtype), truth)
+
+
+def cutmix(sample: Sample, alpha: float, learner: Learner | None, draws: torch.Generator) -> Sample:
+    """Put a part of another picture over each; its share of the area is from Beta(alpha, alpha)."""
+    own = of_key(draws, "cutmix")
+    count, _, height, width = sample.images.shape
+    across, down, order = torch.rand(3, count, generator=own, dtype=torch.float64)
+    seed = int(torch.randint(2**62, (), generator=own))
+    if not alpha:
+        return sample
+    area = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count))
+    middle = torch.stack([across * width, down * height], 1)
+    reach = area.sqrt()[:, None] * torch.tensor([width / 2, height / 2], dtype=torch.float64)
+    limit = torch.tensor([width, height])
+    low, high = (
+        each.round().clamp(min=0).minimum(limit) for each in (middle - reach, middle + reach)
+    )
+    over = inside(torch.cat([low, high - low], 1), (height, width)).to(sample.images.device)
+    circle = order.argsort()
+    other = sample.taken(circle.roll(1)[circle.argsort()])  # the one before: never itself
+    given = over.float().mean((1, 2, 3))
+    _, join = _mixer(learner, "cutmix")
+    truth = join([sample.truth, other.truth], torch.stack([1 - given, given]))
+    return Sample(torch.where(over, other.images, sample.images), truth)
+
+
+def blended(
+    sample: Sample, changes: Changes, learner: Learner | None, draws: torch.Generator
+) -> Sample:
+    """Mix by mixup or cutmix; where both are named a step takes one of them, by even chance."""
+    heads = bool(torch.rand(1, generator=of_key(draws, "mixup or cutmix")) < 0.5)
+    if changes.cutmix and (heads or not changes.mixup):
+        return cutmix(sample, changes.cutmix, learner, draws)
+    return mixup(sample, changes.mixup, learner, draws)
 
 
 def _resized(images: Tensor, height: int, width: int) -> Tensor:

@@ -57,7 +57,7 @@ class Training:
 
     def mixing(self, kind: Mixture) -> Mix | None:
         """Return how labels of blended pictures become shares; side by side there is no label."""
-        return self._blended if kind == "mixup" else None
+        return self._blended if kind in ("mixup", "cutmix") else None
 
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network: its logits are exported."""

@@ -65,7 +65,7 @@ class Training:
 
     def mixing(self, kind: Mixture) -> Mix | None:
         """Return how presence is blended, by shares; a quarter may be too small to show a class."""
-        return _blended if kind == "mixup" else None
+        return _blended if kind in ("mixup", "cutmix") else None
 
     def deployed(self, network: nn.Module) -> nn.Module:
         """Return the network: its logits are exported."""

@@ -65,3 +65,39 @@ def test_values_are_cut_not_wrapped_when_they_leave_the_range() -> None:
     one = torch.ones(1)
     assert adjusted(batch, 2 * one, one, one).flatten().tolist() == [0, 255, 255]
     assert adjusted(batch, one, 2 * one, one).flatten().tolist() == [0, 248, 255]
+
+
+@pytest.mark.parametrize("turn", [0.1, -0.1, 1 / 3, 0.5])
+def test_colours_turn_the_way_torchvision_turns_them(turn: float) -> None:
+    one = torch.ones(1)
+    pure = [[200, 90, 90], [90, 200, 90], [90, 90, 200], [180, 170, 60]]
+    for colour in pure:
+        batch = torch.tensor(colour, dtype=torch.uint8)[None, :, None, None]
+        ours = adjusted(batch, one, one, one, torch.tensor([turn])).flatten().float()
+        theirs = v2.functional.adjust_hue(batch, turn).flatten().float()
+        ours, theirs, before = (
+            each - each.mean() for each in (ours, theirs, batch.flatten().float())
+        )
+        near = torch.cosine_similarity(ours, theirs, dim=0)
+        assert near > 0.95
+        assert near > torch.cosine_similarity(before, theirs, dim=0)
+
+
+def test_grey_of_every_pixel_stays_when_colours_turn() -> None:
+    batch, one = noise(3, 3), torch.ones(3)
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    found = adjusted(batch, one, one, one, torch.tensor([0.2, -0.5, 0.4]))
+    off = torch.einsum("c,nchw->nhw", luma, found.float() - batch.float())
+    inside = ((found > 0) & (found < 255)).all(1)
+    assert off[inside].abs().max() < 1
+    assert not torch.equal(found, batch)
+
+
+def test_a_share_of_the_pictures_loses_its_colours() -> None:
+    batch = noise(1, 3).repeat(500, 1, 1, 1)
+    found = draw(batch, 0, grey=0.3)
+    grey = (found[:, :1] == found).all(1).all(1).all(1)
+    assert 0.24 < grey.float().mean() < 0.36
+    theirs = v2.functional.rgb_to_grayscale(batch, 3)
+    assert (found[grey].int() - theirs[grey].int()).abs().max() <= 1
+    assert torch.equal(found[~grey], batch[~grey])

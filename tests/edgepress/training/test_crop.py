@@ -11,8 +11,9 @@ from torchvision.transforms import v2
 from edgepress.tasks.task import Task
 from edgepress.training.affine import Affine
 from edgepress.training.augment import draw
+from edgepress.training.boxes import Shapes, drawn
 from edgepress.training.changes import Changes
-from edgepress.training.crop import Cropped, drawn
+from edgepress.training.crop import Cropped
 
 HEIGHT, WIDTH = 48, 64
 SHAPE = torch.Size([6, 3, HEIGHT, WIDTH])
@@ -54,9 +55,9 @@ def warp(seed: int, **named: Any) -> Any:
 def test_parts_keep_to_their_bounds_and_to_the_picture(
     seed: int, area: tuple[float, float], ratio: tuple[float, float]
 ) -> None:
-    crop = Changes.model_validate({"crop": {"area": area, "ratio": ratio}}).crop
-    assert crop is not None
-    boxes = drawn(crop, (400, 300), 200, torch.Generator().manual_seed(seed)).double()
+    boxes = drawn(
+        Shapes(area, ratio), (400, 300), 200, torch.Generator().manual_seed(seed)
+    ).double()
     left, top, width, height = boxes.unbind(1)
     assert (boxes[:, :2] >= 0).all()
     assert ((left + width <= 300) & (top + height <= 400)).all()
@@ -67,9 +68,7 @@ def test_parts_keep_to_their_bounds_and_to_the_picture(
 
 
 def test_parts_lie_anywhere_when_many_are_drawn() -> None:
-    crop = Changes.model_validate({"crop": {"area": [0.25, 0.25], "ratio": [1, 1]}}).crop
-    assert crop is not None
-    boxes = drawn(crop, (20, 20), 5000, torch.Generator().manual_seed(0))
+    boxes = drawn(Shapes((0.25, 0.25), (1, 1)), (20, 20), 5000, torch.Generator().manual_seed(0))
     for axis in (0, 1):
         counts = torch.bincount(boxes[:, axis], minlength=11)
         assert len(counts) == 11

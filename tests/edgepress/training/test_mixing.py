@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgepress.tasks.task import Task
 from edgepress.training.augment import augmented
 from edgepress.training.changes import Changes
-from edgepress.training.mixing import Sample, copy_paste, mixup, mosaic, refused
+from edgepress.training.mixing import Sample, blended, copy_paste, cutmix, mixup, mosaic, refused
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
 DETECTION = {
@@ -140,6 +140,42 @@ def test_shares_say_what_is_in_the_pixels_when_pictures_are_blended(
     assert torch.equal(several.images, one.images)
 
 
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.floats(0.2, 10))
+def test_shares_say_how_much_of_each_is_seen_when_a_part_is_cut_in(seed: int, alpha: float) -> None:
+    label = torch.tensor([0, 5, 3, 1, 4, 2])
+    images = (label * 50).to(torch.uint8)[:, None, None, None].expand(-1, 3, 30, 40)
+    one = cutmix(Sample(images, {"label": label}), alpha, learner(ONE), seeded(seed))
+    seen = torch.stack([(one.images[:, 0] == each * 50).float().mean((1, 2)) for each in range(6)])
+    assert torch.allclose(one.truth["shares"], seen.T, atol=1e-6)
+    assert torch.equal(one.truth["label"], label)
+    for index in range(6):
+        gone = one.images[index, 0] != images[index, 0]
+        rows, columns = torch.nonzero(gone, as_tuple=True)
+        if len(rows):
+            part = gone[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            assert part.all()
+        assert len(one.images[index, 0][gone].unique()) <= 1
+
+    present = torch.eye(6, dtype=torch.uint8)[label]
+    several = cutmix(Sample(images, {"present": present}), alpha, learner(SEVERAL), seeded(seed))
+    assert torch.allclose(several.truth["present"], one.truth["shares"])
+
+
+def test_a_step_blends_or_cuts_in_when_both_are_named() -> None:
+    label = torch.tensor([0, 1, 2, 3])
+    images = (label * 80).to(torch.uint8)[:, None, None, None].expand(-1, 1, 16, 16)
+    sample, both = Sample(images, {"label": label}), Changes(mixup=0.8, cutmix=1.0)
+    cut = 0
+    for seed in range(200):
+        found = blended(sample, both, learner(ONE), seeded(seed)).images
+        blend = mixup(sample, 0.8, learner(ONE), seeded(seed)).images
+        part = cutmix(sample, 1.0, learner(ONE), seeded(seed)).images
+        assert torch.equal(found, part) or torch.equal(found, blend)
+        cut += int(torch.equal(found, part))
+    assert 70 < cut < 130
+
+
 def test_loss_of_a_blend_is_the_blend_of_losses_when_shares_are_known() -> None:
     logits = torch.randn(1, 6, generator=seeded(0))
     rules = learner(ONE)
@@ -155,16 +191,16 @@ def test_loss_of_a_blend_is_the_blend_of_losses_when_shares_are_known() -> None:
     [
         (ONE, ["mosaic", "copy_paste"]),
         (SEVERAL, ["mosaic", "copy_paste"]),
-        (MASKS, ["mixup"]),
-        (DETECTION, ["mixup"]),
+        (MASKS, ["mixup", "cutmix"]),
+        (DETECTION, ["mixup", "cutmix"]),
     ],
 )
 def test_what_labels_cannot_say_is_refused(entry: dict[str, Any], words: list[str]) -> None:
-    both = Changes(mosaic=0.5, mixup=0.2, copy_paste=0.5)
+    both = Changes(mosaic=0.5, mixup=0.2, copy_paste=0.5, cutmix=1.0)
     assert refused(both, learner(entry)) == words
     assert refused(Changes(flip=0.5), learner(entry)) == []
     assert refused("shift", None) == []
-    assert refused(both, None) == ["mosaic", "mixup", "copy_paste"]
+    assert refused(both, None) == ["mosaic", "mixup", "copy_paste", "cutmix"]
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,0 +1,32 @@
+"""Erase: a box of a picture is filled with its mean colour or with noise.
+
+Zhong et al. 2017, "Random Erasing Data Augmentation", https://arxiv.org/abs/1708.04896. Labels stay
+as they are: what is hidden is still there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edgepress.training.boxes import Shapes, drawn, inside
+from edgepress.training.changes import Erase
+from edgepress.training.draws import of_key
+
+_RATIO = (0.3, 3.3)
+"""As in the paper and in torchvision."""
+
+
+def erased(batch: Tensor, erase: Erase, draws: torch.Generator) -> Tensor:
+    """Draw and fill a box in a share of the pictures uint8 [N, C, H, W]."""
+    own = of_key(draws, "erase")
+    count, channels, height, width = batch.shape
+    chosen = torch.rand(count, generator=own) < erase.share
+    boxes = drawn(Shapes(erase.area, _RATIO), (height, width), count, own)
+    gone = inside(boxes, (height, width)) & chosen[:, None, None, None]
+    if erase.fill == "mean":
+        filling = batch.float().mean((2, 3), keepdim=True).round()
+    else:
+        filling = torch.randint(256, (1, channels, height, width), generator=own)
+    filling = filling.to(batch.dtype).to(batch.device)
+    return torch.where(gone.to(batch.device), filling, batch)
