@@ -51,7 +51,7 @@ FREE = ("quantize", "export", "budgets")
 BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
 """Mappings whose keys are the user's own: precisions, scores."""
 
-EITHER = ("augment", "class_weights", "group", "inside", "loss", "weights")
+EITHER = ("augment", "class_weights", "freeze", "group", "inside", "loss", "weights")
 """Keys whose value is a word, or null, or a mapping."""
 
 SECTIONS = (

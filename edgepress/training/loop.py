@@ -27,6 +27,7 @@ from edgepress.training.augment import augmented
 from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.draws import of_step
 from edgepress.training.examples import Dataset, Normalise, Rows, in_order
+from edgepress.training.freezing import Freezing
 from edgepress.training.groups import grouped
 from edgepress.training.kept import Kept
 from edgepress.training.mixing import Sample
@@ -116,6 +117,7 @@ class _Run:
             self.called = cast(nn.Module, torch.compile(self.network))
         self.normalise = Normalise(job.train.spec, self.device)
         self.optimizer: Optimizer = recipe.optimizer(grouped(self.network, recipe))
+        self.freezing = Freezing(self.network, recipe.freeze)
         self.often = recipe.sampler(job.shown)
         self.batch = min(recipe.batch, len(job.train))
         self.steps = max(1, len(job.train) // self.batch)
@@ -137,6 +139,7 @@ class _Run:
         self.kept.deliver()
         if told := self.kept.mark(self.at.history):
             self.job.say(told)
+        self.freezing.end()
         self.network.to("cpu")
         return self.at.history
 
@@ -173,6 +176,7 @@ class _Run:
 
     def _step(self, rows: Rows, images: Tensor, truth: dict[str, Tensor]) -> dict[str, Tensor]:
         job, step = self.job, self.at.step
+        self.freezing.step(step / self.total)
         generator = of_step(job.seed, step)
         images = images.to(self.device, non_blocking=True)
         truth = {name: values.to(self.device, non_blocking=True) for name, values in truth.items()}

@@ -10,6 +10,7 @@ from edgepress.methods import Choice, Method
 from edgepress.params import Config
 from edgepress.training import machine
 from edgepress.training.changes import Augment
+from edgepress.training.freezing import Freeze
 from edgepress.training.optimizers import sgd
 from edgepress.training.samplers import uniform
 from edgepress.training.schedules import one_cycle
@@ -50,6 +51,8 @@ class Recipe(Config):
         default=Method("training.samplers", "uniform", uniform, _UNIFORM)
     )
     """How often each image is seen: `edgepress methods training.samplers`."""
+    freeze: Freeze | None = None
+    """What of the backbone learns nothing for a first share of the steps; null freezes nothing."""
     layer_decay: float | None = Field(default=None, gt=0, le=1)
     """What a layer's learning rate is of the next one's, from the head down to the input; null
     gives all the same."""
