@@ -34,9 +34,11 @@ from edgepress.training.mixing import Sample
 from edgepress.training.optimizers.optimizer import Optimizer
 from edgepress.training.pace import Pace
 from edgepress.training.recipe import Recipe
+from edgepress.training.recomputing import recomputing
 from edgepress.training.refusals import refusals
 from edgepress.training.sampling import drawn
 from edgepress.training.watch import Watch, sound
+from edgepress.training.scaling import Scaling
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 BATCH = 64
@@ -103,7 +105,9 @@ def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]
         raise UserError(f"training: {key}: {reason}")
     if (job.val is None or job.task is None) and (recipe.keep == "best" or recipe.patience):
         raise UserError("training: nothing is scored here; set keep: last and patience: null")
-    return _Run(job, recipe, objective).finish()
+    machine.refuse(recipe.precision, machine.device())
+    with recomputing(job.network, recipe.checkpointing):
+        return _Run(job, recipe, objective).finish()
 
 
 class _Run:
@@ -125,6 +129,7 @@ class _Run:
         self.at = Position(step=0, history=[], sums={})
         self.kept = Kept(self.network, recipe)
         kept = self.kept.tensors
+        self.scaling = Scaling(kept, recipe.precision == "fp16")
         restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer, kept)
         if restored:
             job.say(f"resumed at step {restored.step:,} of {self.total:,}")
@@ -184,9 +189,10 @@ class _Run:
         sample = augmented(Sample(images, truth), self.recipe.augment, learner, generator)
         inputs = machine.arrange(self.normalise(sample.images), self.layout)
         found = self._learn(Batch(inputs, sample.truth, torch.from_numpy(rows)))
-        if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.optimizer.step(self.recipe.schedule((step + 1) / self.total))
+        if self.scaling.ready(self.network.parameters()):
+            if self.recipe.clip is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+            self.optimizer.step(self.recipe.schedule((step + 1) / self.total))
         return found
 
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
@@ -197,7 +203,7 @@ class _Run:
             share = len(part.rows) / len(batch.rows)
             with machine.autocast(self.recipe.precision, self.device):
                 found = self.objective(self.called, part)
-            (found["loss"] * share).backward()  # type: ignore[no-untyped-call]
+            self.scaling.scaled(found["loss"] * share).backward()  # type: ignore[no-untyped-call]
             for name, value in found.items():
                 means[name] = means.get(name, 0.0) + value.detach() * share
         return means

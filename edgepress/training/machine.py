@@ -8,7 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["auto", "fp32", "bf16"]
+from edgepress.errors import UserError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 """auto takes bfloat16 where the hardware multiplies it natively, else float32."""
 
 
@@ -56,9 +58,19 @@ def _overruns(module: nn.Module) -> bool:
 
 def autocast(precision: Precision, on: torch.device) -> AbstractContextManager[object]:
     """Return the autocast context of a precision on a device."""
+    if precision == "fp16":
+        return torch.autocast(on.type, dtype=torch.float16)
     if precision == "fp32" or (precision == "auto" and not has_native_bfloat16(on)):
         return nullcontext()
     return torch.autocast(on.type, dtype=torch.bfloat16)
+
+
+def refuse(precision: Precision, on: torch.device) -> None:
+    """Refuse a precision that the device does not train in."""
+    if precision == "fp16" and on.type != "cuda":
+        raise UserError(
+            "training: precision fp16 needs a CUDA device, and there is none here; set bf16 or fp32"
+        )
 
 
 def has_native_bfloat16(on: torch.device) -> bool:

@@ -70,9 +70,19 @@ class Recipe(Config):
     augment: Augment
     """Random changes of the training images: none, shift, flip_shift, or a mapping of changes."""
     precision: machine.Precision
-    """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
+    """fp32, bf16 (autocast), fp16 (autocast with a scaled loss, on CUDA devices alone), or auto:
+    bf16 where the hardware has it."""
+    checkpointing: bool = False
+    """Keep of each block of the network its input alone and compute the rest again for its
+    gradients: less memory, a third more time, the same weights."""
     compile: bool = False
     """Compile the network with torch.compile; pays on long runs only."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.compile and self.checkpointing:
+            raise ValueError("compile and checkpointing do not go together; set one to false")
+        return self
 
     @model_validator(mode="after")
     def _two_images(self) -> Self:
