@@ -18,6 +18,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
+from edgepress import recipes
 from edgepress.errors import UserError, nearest
 from edgepress.params import Config, validate
 
@@ -148,8 +149,17 @@ def resolve(room: str, raw: Any, where: str, key: str) -> Method:
         raise UserError(f"{where}: {key}: expected a mapping with a 'method' name, got {raw!r}")
     name = raw["method"]
     loaded = module(room, name, f"{where}: {key}.method")
-    params = validate(cast(type[Config], loaded.Params), raw, where, key)
+    model = cast(type[Config], loaded.Params)
+    params = validate(model, _spelt_out(raw, model, f"{where}: {key}"), where, key)
     return Method(room, name, loaded, params)
+
+
+def _spelt_out(raw: dict[str, Any], model: type[Config], place: str) -> dict[str, Any]:
+    """Return an entry with what its named recipe says of the keys that the method has."""
+    if recipes.BASE not in model.model_fields:
+        return raw
+    whole = recipes.expanded(raw, place)
+    return {key: value for key, value in whole.items() if key in raw or key in model.model_fields}
 
 
 def _held(model: type[Config], raw: dict[str, Any]) -> Config:

@@ -64,6 +64,8 @@ def describe(execution: Execution) -> dict[str, Any]:
     }
     if "PROCESSOR" in says:
         found["processor"] = tools.processor(whole=says["PROCESSOR"] == "machine")
+    if recipes := execution.recipes():
+        found["recipes"] = recipes
     if settings := execution.settings():
         found["settings"] = settings
     if "FILES" in says:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from edgepress import recipes
 from edgepress.errors import UserError, nearest
 from edgepress.methods import ROOMS, Method, module, names, summary
 
@@ -50,20 +51,25 @@ class MethodCard:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("room", nargs="?", help=f"one of {', '.join(ROOMS)}: show parameters too")
+    rooms = ", ".join([*ROOMS, recipes.ROOM])
+    parser.add_argument("room", nargs="?", help=f"one of {rooms}: show parameters too")
     parser.add_argument("--json", action="store_true", help="everything, as one JSON list")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the listing."""
-    if args.room is not None and args.room not in ROOMS:
-        known = list(ROOMS)
+    known = [*ROOMS, recipes.ROOM]
+    if args.room is not None and args.room not in known:
         raise UserError(
             f"unknown room {args.room!r}{nearest(args.room, known)}; rooms are {', '.join(known)}"
         )
-    rooms = list(ROOMS) if args.room is None else [args.room]
+    rooms = known if args.room is None else [args.room]
     deep = args.json or args.room is not None
-    entries = [describe(room, name, deep=deep) for room in rooms for name in names(room)]
+    entries = [
+        describe(room, name, deep=deep) if room in ROOMS else _recipe(name, deep=deep)
+        for room in rooms
+        for name in (names(room) if room in ROOMS else recipes.known())
+    ]
     if args.json:
         sys.stdout.write(json.dumps([asdict(entry) for entry in entries], indent=2) + "\n")
     else:
@@ -81,6 +87,13 @@ def describe(room: str, name: str, *, deep: bool) -> MethodCard:
     except ImportError as error:
         return MethodCard(room, name, line, missing=str(error))
     return MethodCard(room, name, line, parameters=parameters(loaded.Params))
+
+
+def _recipe(name: str, *, deep: bool) -> MethodCard:
+    """Describe a named recipe; `deep` has its keys, with their values as they are written."""
+    held = recipes.values(name, "edgepress methods") if deep else {}
+    keys = tuple(Parameter(key, json.dumps(value), "", True) for key, value in held.items())
+    return MethodCard(recipes.ROOM, name, recipes.summary(name), parameters=keys)
 
 
 def parameters(model: Any) -> tuple[Parameter, ...]:
@@ -140,5 +153,6 @@ def _lines(entries: list[MethodCard]) -> list[str]:
         for parameter in entry.parameters or ():
             default = "" if parameter.default is None else f" (default {parameter.default})"
             optional = "" if parameter.required else f", optional{default}"
-            lines.append(f"      {parameter.name}: {parameter.type}{optional}. {parameter.doc}")
+            doc = f". {parameter.doc}" if parameter.doc else ""
+            lines.append(f"      {parameter.name}: {parameter.type}{optional}{doc}")
     return lines

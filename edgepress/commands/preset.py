@@ -6,12 +6,14 @@ import argparse
 import difflib
 import io
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, cast
 
+from edgepress import recipes
 from edgepress.errors import UserError, nearest
 from edgepress.params import parse_yaml, read_yaml
+from edgepress.recipes import BASE
 from edgepress.records.record import write_atomically
 from edgepress.sections import BOUNDS, EITHER, FREE, problems
 
@@ -58,8 +60,9 @@ def find(folder: Path, name: str) -> Path:
 def merge(text: str, preset: dict[str, Any], where: str) -> str:
     """Return the YAML `text` with the preset's values in place, its comments and order kept.
 
-    Mappings are merged key by key; one that names another `method` is replaced as a whole, and so
-    is a value that may be a word or a mapping. In the free sections (variants, exporters, budgets,
+    Mappings are merged key by key; one that names another `method` is replaced as a whole, one that
+    names another `base` loses what that recipe says, and replaced is
+    a value that may be a word or a mapping. In the free sections (variants, exporters, budgets,
     bounds by precision or score) entries may be added, and null removes one. With another task the
     bounds of the last one's scores are gone.
     """
@@ -85,6 +88,8 @@ def _merge(
     if "method" in preset and preset["method"] != tree.get("method"):
         # Emptied rather than exchanged: comments and blank lines that follow hang on the mapping.
         tree.clear()
+    for key in _said_by(preset.get(BASE), where) if preset.get(BASE) != tree.get(BASE) else ():
+        tree.pop(key, None)
     for key, value in preset.items():
         place = ".".join((*path, str(key)))
         old = tree.get(key)
@@ -104,6 +109,11 @@ def _merge(
             )
         elif key not in tree or not _same(old, value):
             tree[key] = _in_line(value)
+
+
+def _said_by(base: Any, where: str) -> Iterable[str]:
+    """Return the keys of a named recipe, which it says unless the preset does."""
+    return () if base is None else recipes.values(base, f"{where}: {BASE}")
 
 
 def _method(entry: Any) -> Any:

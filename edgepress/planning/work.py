@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgepress import recipes
 from edgepress.methods import resolve
 from edgepress.params import validate
 from edgepress.records.inputs import InputSpec
@@ -45,7 +46,7 @@ def epochs(params: Mapping[str, Any], stage: str) -> int:
     entry: Any = params
     for key in section(stage).split("."):
         entry = entry.get(key) if isinstance(entry, Mapping) else None
-    found = entry.get("epochs") if isinstance(entry, Mapping) else None
+    found = _spelt_out(entry).get("epochs")
     return found if isinstance(found, int) else 0
 
 
@@ -77,7 +78,12 @@ def measured(params: dict[str, Any], stage: str, where: str) -> Work:
 def _recipe(params: Mapping[str, Any], stage: str) -> Mapping[str, Any]:
     entry = params[stage]
     found = entry["recipe"] if stage in ("train", "distill") else entry
-    return found if isinstance(found, Mapping) else {}
+    return _spelt_out(found)
+
+
+def _spelt_out(entry: Any) -> Mapping[str, Any]:
+    """Return an entry with what its named recipe says."""
+    return recipes.expanded(entry, "params.yaml") if isinstance(entry, Mapping) else {}
 
 
 def _network(params: dict[str, Any], name: str, spec: InputSpec, where: str) -> nn.Module:

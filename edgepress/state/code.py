@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgepress import recipes
 from edgepress.methods import PARTS, exporter_of
 from edgepress.params import lookup
 from edgepress.records.record import write_atomically
@@ -184,8 +185,22 @@ class Execution:
 
     @property
     def digest(self) -> str:
-        """One hash over the code of the execution."""
-        return self.tree.digest(self.modules)
+        """One hash over the code of the execution, and over the named recipes that it uses."""
+        code = self.tree.digest(self.modules)
+        if not (used := self.recipes()):
+            return code
+        return hashlib.sha256(json.dumps([code, used], sort_keys=True).encode()).hexdigest()
+
+    def recipes(self) -> dict[str, Any]:
+        """Return by key of params.yaml the entries that name a recipe, with all that it says."""
+        words = self._words()
+        keys = [key.format(**words) for key in self.constants.get("USES", {})]
+        entries = {key: lookup(dict(self.params), key, "params.yaml") for key in keys}
+        return {
+            key: recipes.expanded(entry, f"params.yaml: {key}")
+            for key, entry in entries.items()
+            if isinstance(entry, dict) and entry.get(recipes.BASE) is not None
+        }
 
     def strangers(self, loaded: Iterable[str]) -> list[str]:
         """Return which of the modules loaded are ours, or the user's, and not of the closure."""
@@ -204,6 +219,7 @@ class Execution:
                 yield f"{name}.{file}" if file else name
             if isinstance(brought := entry.get(ENTRY), str):
                 yield brought.partition(":")[0]
+            entry = recipes.expanded(entry, f"params.yaml: {key}")
             for part, room in PARTS.items():
                 if isinstance(entry.get(part), dict):
                     yield f"edgepress.{room}.{entry[part].get('method')}"

@@ -25,6 +25,9 @@ _UNIFORM = uniform.Params(method="uniform")
 class Recipe(Config):
     """How long, by which steps, on which images."""
 
+    base: str | None = None
+    """A named recipe, whose keys hold where an entry has none of its own: `edgepress methods
+    training.recipes`; null is none."""
     epochs: int = Field(ge=1, le=10_000)
     """Passes over the training images."""
     batch: int = Field(ge=2, le=65_536)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgepress import recipes
 from edgepress.commands.preset import merge
 from edgepress.methods import PARTS, module, names
 from edgepress.params import parse_yaml
@@ -24,6 +25,10 @@ def test_recipe_holds_when_merged_as_a_preset(block: str) -> None:
     after = merge(before, parse_yaml(block), "docs/training.md")
     assert problems(parse_yaml(after), "params.yaml") == []
     assert after != before
+
+
+def test_table_names_every_recipe() -> None:
+    assert [name for name in recipes.known() if f"\n| `{name}` |" not in TEXT] == []
 
 
 def test_table_names_every_key_that_does_nothing_where_it_is_not_named() -> None:
