@@ -57,7 +57,8 @@ def measured(params: dict[str, Any], stage: str, where: str) -> Work:
     from edgepress.backbones._counting import count
 
     spec = validate(InputSpec, params.get("input"), where, "input")
-    batch = int(_recipe(params, stage).get("batch") or 32)
+    asked = _recipe(params, stage).get("batch")
+    batch = asked if isinstance(asked, int) else 32
     views = 1
     if stage == "embed":
         network, spec, views = _encoder(params, spec, where)

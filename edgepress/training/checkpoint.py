@@ -30,6 +30,8 @@ class Position:
     step: int
     history: list[dict[str, float]]
     sums: dict[str, float]
+    batch: int = 0
+    """Images of a step, where they were found by trial: another process may find others."""
 
 
 class Checkpoint:

@@ -30,6 +30,7 @@ from edgepress.training.examples import Dataset, Normalise, Rows, in_order
 from edgepress.training.freezing import Freezing
 from edgepress.training.groups import grouped
 from edgepress.training.kept import Kept
+from edgepress.training.largest import largest, trial
 from edgepress.training.mixing import Sample
 from edgepress.training.optimizers.optimizer import Optimizer
 from edgepress.training.pace import Pace
@@ -37,8 +38,8 @@ from edgepress.training.recipe import Recipe
 from edgepress.training.recomputing import recomputing
 from edgepress.training.refusals import refusals
 from edgepress.training.sampling import drawn
-from edgepress.training.watch import Watch, sound
 from edgepress.training.scaling import Scaling
+from edgepress.training.watch import Watch, sound
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 BATCH = 64
@@ -105,7 +106,7 @@ def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]
         raise UserError(f"training: {key}: {reason}")
     if (job.val is None or job.task is None) and (recipe.keep == "best" or recipe.patience):
         raise UserError("training: nothing is scored here; set keep: last and patience: null")
-    machine.refuse(recipe.precision, machine.device())
+    machine.refuse(recipe.precision, recipe.batch, machine.device())
     with recomputing(job.network, recipe.checkpointing):
         return _Run(job, recipe, objective).finish()
 
@@ -123,20 +124,43 @@ class _Run:
         self.optimizer: Optimizer = recipe.optimizer(grouped(self.network, recipe))
         self.freezing = Freezing(self.network, recipe.freeze)
         self.often = recipe.sampler(job.shown)
-        self.batch = min(recipe.batch, len(job.train))
-        self.steps = max(1, len(job.train) // self.batch)
-        self.total = self.steps * recipe.epochs
         self.at = Position(step=0, history=[], sums={})
         self.kept = Kept(self.network, recipe)
         kept = self.kept.tensors
         self.scaling = Scaling(kept, recipe.precision == "fp16")
         restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer, kept)
+        self.at = restored or self.at
+        self.batch = self._batch()
+        self.steps = max(1, len(job.train) // self.batch)
+        self.total = self.steps * recipe.epochs
         if restored:
             job.say(f"resumed at step {restored.step:,} of {self.total:,}")
-            self.at = restored
         self.saved = time.monotonic()
         self.good = self.at.step
         self.pace, self.watch = Pace(recipe.epochs), Watch(self.at.history)
+
+    def _batch(self) -> int:
+        """Return the images of a step: those asked for, found before, or found by trial now."""
+        most = len(self.job.train)
+        if self.recipe.batch != "auto":
+            return min(self.recipe.batch, most)
+        self.at.batch = self.at.batch or largest(self._fits, most)
+        if not self.at.batch:
+            raise UserError("training: batch auto: not even 2 images fit; take a smaller network")
+        return self.at.batch
+
+    def _fits(self, size: int) -> bool:
+        """Tell whether a step of so many images fits the device's memory."""
+        self.batch = size
+        rows = np.arange(size)
+        ((images, truth),) = self.job.train.batches([rows])
+        self.called.train()
+        try:
+            with trial(self.network):
+                self._learn(self._given(rows, images, truth, 0))
+        except torch.OutOfMemoryError:
+            return False
+        return True
 
     def finish(self) -> list[dict[str, float]]:
         while not self.kept.ends(self.at.history):
@@ -180,20 +204,25 @@ class _Run:
         return ", ".join([f"epoch {last['epoch']:g}: loss {last['loss']:.4g}", *scores])
 
     def _step(self, rows: Rows, images: Tensor, truth: dict[str, Tensor]) -> dict[str, Tensor]:
-        job, step = self.job, self.at.step
+        step = self.at.step
         self.freezing.step(step / self.total)
+        found = self._learn(self._given(rows, images, truth, step))
+        if self.scaling.ready(self.network.parameters()):
+            if self.recipe.clip is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+            self.optimizer.step(self.recipe.schedule((step + 1) / self.total))
+        return found
+
+    def _given(self, rows: Rows, images: Tensor, truth: dict[str, Tensor], step: int) -> Batch:
+        """Return what the network is given of a step's images."""
+        job = self.job
         generator = of_step(job.seed, step)
         images = images.to(self.device, non_blocking=True)
         truth = {name: values.to(self.device, non_blocking=True) for name, values in truth.items()}
         learner = job.task.learner if job.task else None
         sample = augmented(Sample(images, truth), self.recipe.augment, learner, generator)
         inputs = machine.arrange(self.normalise(sample.images), self.layout)
-        found = self._learn(Batch(inputs, sample.truth, torch.from_numpy(rows)))
-        if self.scaling.ready(self.network.parameters()):
-            if self.recipe.clip is not None:
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-            self.optimizer.step(self.recipe.schedule((step + 1) / self.total))
-        return found
+        return Batch(inputs, sample.truth, torch.from_numpy(rows))
 
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
         """Leave the gradients of a step's images; return the means of the objective's scalars."""
@@ -234,7 +263,8 @@ class _Run:
                 line[f"val_{next(iter(rules.units))}"] = score
                 self.kept.judge([*at.history, line])
         rate = self.recipe.learning_rate * self.recipe.schedule(at.step / self.total)
-        at.history.append({**line, "learning_rate": round(rate, 8)})
+        tried = {"batch": at.batch} if at.batch else {}
+        at.history.append({**line, "learning_rate": round(rate, 8), **tried})
         self.job.say(self.pace.epoch(at.history[-1]))
         at.sums = {}
         if self.recipe.epochs > epoch + 1 and time.monotonic() - self.saved > 2.0:

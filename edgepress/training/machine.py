@@ -65,8 +65,13 @@ def autocast(precision: Precision, on: torch.device) -> AbstractContextManager[o
     return torch.autocast(on.type, dtype=torch.bfloat16)
 
 
-def refuse(precision: Precision, on: torch.device) -> None:
-    """Refuse a precision that the device does not train in."""
+def refuse(precision: Precision, batch: int | Literal["auto"], on: torch.device) -> None:
+    """Refuse what the device cannot train by."""
+    if batch == "auto" and on.type != "cuda":
+        raise UserError(
+            "training: batch auto needs a CUDA device, whose memory says what fits, and there is "
+            "none here; write a number, such as 32"
+        )
     if precision == "fp16" and on.type != "cuda":
         raise UserError(
             "training: precision fp16 needs a CUDA device, and there is none here; set bf16 or fp32"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from edgepress.methods import Choice, Method
 from edgepress.params import Config
@@ -22,6 +22,22 @@ _UNIFORM = uniform.Params(method="uniform")
 """Where a recipe names no parts, as recipes did before there were any."""
 
 
+MOST = 65_536
+"""Images of a step."""
+
+
+def _batch(raw: Any) -> Any:
+    number = isinstance(raw, int) and not isinstance(raw, bool)
+    if raw != "auto" and not (number and 2 <= raw <= MOST):
+        raise ValueError(f"expected an integer from 2 to {MOST}, or auto")
+    return raw
+
+
+_Images = Annotated[int, Field(ge=2, le=MOST)] | Literal["auto"]
+Batch = Annotated[int | Literal["auto"], PlainValidator(_batch, json_schema_input_type=_Images)]
+"""A number, or auto."""
+
+
 class Recipe(Config):
     """How long, by which steps, on which images."""
 
@@ -30,8 +46,8 @@ class Recipe(Config):
     training.recipes`; null is none."""
     epochs: int = Field(ge=1, le=10_000)
     """Passes over the training images."""
-    batch: int = Field(ge=2, le=65_536)
-    """Images per step."""
+    batch: Batch
+    """Images per step; auto, on a GPU alone, is the largest power of two that its memory holds."""
     learning_rate: float = Field(gt=0, le=10)
     """Peak of the schedule; what is right depends on the optimizer."""
     weight_decay: float = Field(ge=0, le=1)
@@ -89,7 +105,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _two_images(self) -> Self:
-        if self.accumulate > 1 and self.batch < 2 * self.accumulate:
+        if self.batch != "auto" and 1 < self.accumulate > self.batch // 2:
             raise ValueError(
                 f"accumulate {self.accumulate} leaves a pass fewer than 2 of {self.batch} images"
             )

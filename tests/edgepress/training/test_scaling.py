@@ -61,9 +61,9 @@ def test_factor_doubles_when_steps_were_good_for_long(monkeypatch: pytest.Monkey
 
 def test_float16_is_refused_where_there_is_no_cuda_device(digits: Digits) -> None:
     with pytest.raises(UserError, match="precision fp16 needs a CUDA device.*set bf16 or fp32"):
-        machine.refuse("fp16", torch.device("cpu"))
-    machine.refuse("fp16", torch.device("cuda"))
-    machine.refuse("bf16", torch.device("cpu"))
+        machine.refuse("fp16", 2, torch.device("cpu"))
+    machine.refuse("fp16", 2, torch.device("cuda"))
+    machine.refuse("bf16", 2, torch.device("cpu"))
 
 
 def test_float16_learns_and_resumes_to_the_same_bytes(
