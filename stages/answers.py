@@ -34,10 +34,10 @@ Picture = npt.NDArray[np.uint8]
 
 def with_answers(run: Run, stage: Stage, spec: InputSpec) -> Run:
     """Add test items: the float network's worst, and those that each export changed most."""
-    opened = cache(_opened)  # several targets are held against one reference
+    reading = cache(opened)  # several targets are held against one reference
     baseline = QUANTIZED / str(stage.raw("baseline"))
-    worst = _worst(*opened(baseline)) if (baseline / Quantized.file_name).exists() else ()
-    changed = {target.key: _changed(target, opened) for target in run.targets}
+    worst = _worst(*reading(baseline)) if (baseline / Quantized.file_name).exists() else ()
+    changed = {target.key: _changed(target, reading) for target in run.targets}
     every = [*worst, *(each for items in changed.values() for each in items)]
     try:
         pixels = _pixels((each.id for each in every), spec)
@@ -75,6 +75,11 @@ class _Item:
 
 def _worst(task: Task, reference: OpenReference) -> tuple[_Item, ...]:
     agreement = task.answers.agreement(reference.answers, reference.truth)
+    # Of wrong answers the surest is the worst, of right ones the least sure.
+    sure = reference.answers.get("confidence", agreement)
+    sure = sure if sure.shape == agreement.shape else agreement
+    doubt = np.where(agreement < 1, -1, 1) * np.nan_to_num(sure)
+    worst = np.lexsort((doubt, agreement))[:WORST].tolist()
     return tuple(
         _Item(
             reference.ids[row],
@@ -82,12 +87,12 @@ def _worst(task: Task, reference: OpenReference) -> tuple[_Item, ...]:
             (("label", item(reference.truth, row)), ("answer", item(reference.answers, row))),
             task,
         )
-        for row in np.argsort(agreement, kind="stable")[:WORST].tolist()
+        for row in worst
     )
 
 
 def _changed(
-    target: TargetRun, opened: Callable[[Path], tuple[Task, OpenReference]]
+    target: TargetRun, reading: Callable[[Path], tuple[Task, OpenReference]]
 ) -> tuple[_Item, ...]:
     """Return the answers that validate kept, beside the truth and the float network's."""
     precision = target.target.precision
@@ -97,7 +102,7 @@ def _changed(
     held = Changed.open(folder)
     if not held.ids or not (quantized / Quantized.file_name).exists():
         return ()
-    task, reference = opened(quantized)
+    task, reference = reading(quantized)
     rows = {name: row for row, name in enumerate(reference.ids)}
     missing = [name for name in held.ids if name not in rows]
     if missing:
@@ -120,7 +125,7 @@ def _changed(
     )
 
 
-def _opened(folder: Path) -> tuple[Task, OpenReference]:
+def opened(folder: Path) -> tuple[Task, OpenReference]:
     """Open a precision's task and reference."""
     bundle = Bundle.read(folder / BUNDLE)
     task = Task.open(bundle.task, bundle.classes, str(folder))

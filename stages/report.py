@@ -16,6 +16,7 @@ from stages.answers import png, shrunk, with_answers
 from stages.gather import gather
 from stages.places import MANIFEST, REPORTS
 from stages.progress import lines
+from stages.slices import with_slices
 from stages.stage import Stage, main
 
 USES = {"task": "tasks:labels tasks:answers tasks:pictures"}
@@ -31,6 +32,8 @@ def work(stage: Stage) -> None:
         found = replace(gather(stage), hub=stage.task(("a", "b")).pictures.hub)
         progress("drawing pictures", 0, 0)
         run = with_answers(with_pictures(found, spec), stage, spec)
+        progress("scoring slices", 0, 0)
+        run = with_slices(run, stage)
         progress("writing page and cards", 0, 0)
         _write(stage, run)
 

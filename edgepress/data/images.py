@@ -92,6 +92,11 @@ class ImageSet:
         return _strata(self._column("classes"), self._manifest)
 
     @cached_property
+    def group_names(self) -> list[str | None]:
+        """Name of the group of each, None where it is one of its own; empty without groups."""
+        return list(self._column("group")) if self._manifest.groups else []
+
+    @cached_property
     def groups(self) -> Groups:
         """Numbers of the groups that a split never parts; None where there are none."""
         return _groups(self._column("group")) if self._manifest.groups else None

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from edgepress.records.measurement import Score
 from edgepress.records.record import Record
 
 MOST_IN_A_MATRIX = 20
@@ -113,6 +114,18 @@ class Figure(Part):
 
     name: str
     value: float
+
+
+class Slice(Part):
+    """The first score on a part of the test split."""
+
+    by: str
+    """What it is a part by: class, size or group."""
+    name: str
+    items: int
+    score: Score
+    worse: bool
+    """Surely worse than all items together."""
 
 
 class Diagnosis(Part):

@@ -72,6 +72,8 @@ class Chart:
     note: str = ""
     width: int = WIDTH
     height: int = HEIGHT
+    beneath: Chart | None = None
+    """A strip that shares its upright lines."""
     left: int = _LEFT
     right: int = WIDTH - _RIGHT
     bottom: int = HEIGHT - _BOTTOM
@@ -87,6 +89,7 @@ class Frame:
 
     x: Axis
     y: Axis
+    height: int = HEIGHT
 
     @property
     def across(self) -> Scale:
@@ -96,7 +99,7 @@ class Frame:
     @property
     def up(self) -> Scale:
         """Map values of y to pixels."""
-        return Scale(self.y.ticks[0], self.y.ticks[-1], HEIGHT - _BOTTOM, self.top)
+        return Scale(self.y.ticks[0], self.y.ticks[-1], self.height - _BOTTOM, self.top)
 
     @property
     def top(self) -> int:
@@ -118,4 +121,6 @@ class Frame:
             y_ticks=tuple((self.up(y), label(y)) for y in self.y.ticks),
             lines=tuple(lines),
             top=self.top,
+            height=self.height,
+            bottom=self.height - _BOTTOM,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgepress.records.bundle import Bundle
-from edgepress.records.diagnosis import Diagnosed
+from edgepress.records.diagnosis import Diagnosed, Slice
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Measurement, Score
 from edgepress.records.not_exported import NotExported
@@ -194,6 +194,8 @@ class Run:
     """Image id -> PNG bytes of its thumbnail."""
     answers: tuple[Shown, ...] = ()
     """Test items with their truth and answers drawn, as the task shows them."""
+    slices: tuple[Slice, ...] = ()
+    """The float network's first score on parts of the test split."""
     hub: str = ""
     """The word that model hubs have for the task."""
     absent: tuple[str, ...] = ()
