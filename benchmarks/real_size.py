@@ -34,7 +34,6 @@ import psutil
 from PIL import Image
 
 from edgepress.commands.preset import merge
-from edgepress.progress import Progress, silent
 from edgepress.records.bundle import WEIGHTS
 
 SIDE, CLASSES, PICTURES = 224, 4, 400
@@ -142,7 +141,7 @@ def training(folder: Path, given: argparse.Namespace, cache: str, threads: int, 
     """Run the stage train, killed when it has come to a step; 0 lets it come to its end."""
     words = [__file__, "--kill", str(kill), "--checkpoints", str(given.checkpoints)]
     environment = {"EDGEPRESS_CACHE": cache, "EDGEPRESS_THREADS": str(threads)}
-    ran = started(folder, words, EDGEPRESS_LOG="INFO", **environment)
+    ran = started(folder, words, **environment)
     if ran.code != (-signal.SIGKILL if kill else 0):
         sys.exit(f"{ran.said}\nended with {ran.code}")
     if ran.own_mb > given.memory:
@@ -153,19 +152,21 @@ def training(folder: Path, given: argparse.Namespace, cache: str, threads: int, 
 def train(kill: int, checkpoints: float) -> None:
     """Be the stage train, and kill this process once it has done so many steps."""
     from edgepress.training import loop
+    from stages import progress
     from stages import train as trained
     from stages.stage import main
 
-    def counting(what: str, done: int, total: int, note: str = "", /) -> None:
-        if what == "training" and done == kill:
-            os.kill(os.getpid(), signal.SIGKILL)
+    class Killing(progress.Lines):
+        def __call__(self, what: str, done: int, total: int, note: str = "", /) -> None:
+            if what == "training" and done == kill:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     @contextmanager
-    def counted(title: str) -> Iterator[Progress]:  # noqa: ARG001
-        yield counting if kill else silent
+    def killing(title: str) -> Iterator[progress.Lines]:
+        yield Killing(title, sys.stderr)
 
     loop.SECONDS_BETWEEN_CHECKPOINTS = checkpoints
-    trained.lines = counted  # type: ignore[assignment]
+    trained.lines = killing
     sys.argv[1:] = []
     main("train", trained.work)
 
@@ -195,11 +196,11 @@ def resumed(folder: Path, given: argparse.Namespace, cache: str, threads: int) -
     if (folder / TEACHER).exists():
         sys.exit("a killed run left weights behind")
     again = training(folder, given, cache, threads, 0)
-    found = re.search(r"resumed at step (\d+)", again.said)
+    found = re.search(r"resumed at step ([\d,]+)", again.said)
     own, whole = max(killed.own_mb, again.own_mb), max(killed.all_mb, again.all_mb)
     print(
         f"{cache}, {threads} thread(s): killed at step {at:,} of {steps:,}, resumed at "
-        f"{int(found[1]) if found else 0:,}, {killed.seconds:.0f} s + {again.seconds:.0f} s, "
+        f"{found[1] if found else 0}, {killed.seconds:.0f} s + {again.seconds:.0f} s, "
         f"{own:.0f} MB ({whole:.0f} with pages of files)",
         flush=True,
     )

@@ -19,6 +19,7 @@ from edgepress.data.labels import LabelRules
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
 from edgepress.data.preprocess import decoded, normalise
+from edgepress.data.row_groups import RowGroups, Stored
 from edgepress.data.storage import Storage
 from edgepress.data.table import read_table
 from edgepress.data.window import Window
@@ -55,6 +56,7 @@ class ImageSet:
         self._files = Storage("file", self._root)
         self._mapped: tuple[npt.NDArray[np.uint8], InputSpec] | None = None
         self._threads = threading.local()
+        self._row_groups = RowGroups(self._root, manifest.column or "image")
         self._id: Column[str] = self._column("id")
         self._sha256: Column[str] = self._column("sha256")
         self._label: Column[Any] = self._column("label")
@@ -167,10 +169,30 @@ class ImageSet:
         self, row: int, rules: LabelRules, spec: InputSpec
     ) -> tuple[npt.NDArray[np.uint8], Arrays]:
         """Return one image, uint8 [H, W, C], and its label, arrays [1, ...]; for any thread."""
-        if not hasattr(self._threads, "storage"):
-            self._threads.storage = self._new_storage()
-        (image,) = self._decode([row], self._read(self._threads.storage, row), spec)
+        (image,) = self._decode([row], self._anywhere(row), spec)
         return image, rules.truth(self._label[row], spec, self._files.file)
+
+    def stored(self) -> Stored | None:
+        """Return which images lie in one row group; None where any order reads as fast."""
+        if self.container != "parquet":
+            return None
+        path, row, *_ = self._place
+        try:
+            return self._row_groups.stored(zip(path, row, strict=True))
+        except UnusableError as error:
+            raise UserError(f"{self._folder}: its images: {error}") from None
+
+    def _anywhere(self, index: int) -> bytes:
+        """Return the bytes of an image's file, in any order, for any thread."""
+        if self.container != "parquet":
+            if not hasattr(self._threads, "storage"):
+                self._threads.storage = self._new_storage()
+            return self._read(self._threads.storage, index)
+        path, row, *_ = self._place
+        try:
+            return self._row_groups.read(path[index], row[index])
+        except UnusableError as error:
+            raise self._changed(index, str(error)) from None
 
     def _pointed(self) -> bool:
         """Tell labels that point to files, which threads read, from those that are values."""

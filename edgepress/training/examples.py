@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edgepress.data.row_groups import Stored
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 
@@ -31,6 +32,11 @@ class Dataset(Protocol):
     @property
     def truth(self) -> Arrays:
         """All truths, arrays [N, ...] by name."""
+        ...
+
+    @property
+    def stored(self) -> Stored | None:
+        """Which images lie in one row group; None where all orders are alike."""
         ...
 
     def __len__(self) -> int:
@@ -55,6 +61,9 @@ class Examples:
     spec: InputSpec
     key: str = ""
     """A hash of what they were made from, where it is known: then no pixel is read for `digest`."""
+    stored: Stored | None = None
+    """Which images lie in one row group where they came from: mapped or streamed, epochs are of one
+    order."""
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -40,6 +40,7 @@ from edgepress.training.refusals import refusals
 from edgepress.training.sampling import drawn
 from edgepress.training.scaling import Scaling
 from edgepress.training.watch import Watch, sound
+from edgepress.training.windows import windowed
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 BATCH = 64
@@ -175,6 +176,7 @@ class _Run:
     def _epoch(self, epoch: int) -> None:
         draws = np.random.default_rng([self.job.seed, epoch])
         order = drawn(self.often, len(self.job.train), draws)
+        order = windowed(order, self.job.train.stored, [self.job.seed, epoch])
         sums: dict[str, Tensor] = {}
         self.called.train()
         begun = self.at.step - epoch * self.steps

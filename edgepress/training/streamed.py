@@ -12,6 +12,7 @@ import numpy as np
 from edgepress.data.images import ImageSet
 from edgepress.data.labels import LabelRules
 from edgepress.data.parallel import ordered
+from edgepress.data.row_groups import Stored
 from edgepress.records.inputs import InputSpec
 from edgepress.records.tensors import Arrays
 from edgepress.training.examples import Batch, Rows, batch
@@ -38,6 +39,11 @@ class Streamed:
     def truth(self) -> Arrays:
         """All truths; kept once they were asked for."""
         return self.images.truth(self.labels, self.spec)
+
+    @cached_property
+    def stored(self) -> Stored | None:
+        """Which images lie in one row group; None where all orders are alike."""
+        return self.images.stored()
 
     def batches(self, rows: Iterable[Rows]) -> Iterator[Batch]:
         """Yield the images of these rows in this order, whatever the number of threads."""

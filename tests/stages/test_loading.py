@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
 from PIL import Image
 
+from edgepress.data import row_groups
 from edgepress.data.images import ImageSet
 from edgepress.data.ingestion import Labelling, Rules, build_manifest
 from edgepress.data.memory_map import mapped
@@ -26,7 +29,7 @@ from edgepress.methods import resolve
 from edgepress.progress import silent
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
-from edgepress.training import loop, streamed
+from edgepress.training import loop, streamed, windows
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Dataset, Examples
 from edgepress.training.loop import Job
@@ -221,14 +224,65 @@ class Free:
         self.free = free
 
 
-def test_mode_and_rows_of_parquet_are_refused_in_one_line_when_they_cannot_be(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked = wanted("classification", {"method": "digits"})
+def test_mode_is_refused_in_one_line_when_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = wanted("classification")
     with pytest.raises(UserError, match=r"EDGEPRESS_CACHE: 'memorymap' is not one of .*memory_map"):
         opened(asked, "memorymap", monkeypatch)
-    with pytest.raises(UserError, match="the train images are rows of Parquet"):
+
+
+@pytest.fixture
+def parquet() -> dict[str, Any]:
+    """The pictures as rows of two Parquet files, in row groups of five."""
+    files = sorted(Path("images").rglob("*.png"), key=lambda path: path.name)
+    for number in range(2):
+        some = files[number::2]
+        rows = {"image": [path.read_bytes() for path in some], "label": [number] * len(some)}
+        Path("rows").mkdir(exist_ok=True)
+        pq.write_table(pa.table(rows), f"rows/train-{number}.parquet", row_group_size=5)
+    return {"method": "parquet", "path": "rows", "image": "image", "label": "label"}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_weights_are_the_same_streamed_from_row_groups_and_mapped_whatever_the_threads(
+    threads: int, parquet: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(THREADS, str(threads))
+    for module in (row_groups, windows, loading):
+        monkeypatch.setattr(module, "HELD", 12_000)  # of 8 groups of about 2 kB: five are held
+    asked = wanted("classification", parquet)
+    assert {each for each in np.bincount(asked.images.stored().group).tolist()} <= {1, 2, 3, 4, 5}
+    learnt = []
+    for mode in ("memory_map", "none"):
+        torch.manual_seed(0)
+        data = opened(asked, mode, monkeypatch)
+        assert isinstance(data, Streamed if mode == "none" else Examples)
+        made = network(data.spec, 2, {"method": "resnet_cifar", "depth": 8, "width": 4})
+        resolve("training", RECIPE, "test", "recipe")(Job(made, data, data, 0, asked.task))
+        learnt.append(made.state_dict())
+    assert all(torch.equal(learnt[0][name], learnt[1][name]) for name in learnt[0])
+
+
+def test_row_groups_are_refused_when_not_one_may_be_held(
+    parquet: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = wanted("classification", parquet)
+    monkeypatch.setattr(loading, "HELD", 100)
+    with pytest.raises(UserError, match=r"in groups of up to 0 MB.* in smaller row groups") as no:
         opened(asked, "none", monkeypatch)
+    assert "\n" not in str(no.value)
+    assert isinstance(opened(asked, "memory_map", monkeypatch), Examples)
+
+
+def test_file_of_rows_is_named_when_it_is_gone(
+    parquet: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = wanted("classification", parquet)
+    data = opened(asked, "none", monkeypatch)
+    Path("rows/train-1.parquet").unlink()
+    with pytest.raises(UserError, match=r"image train-1.parquet:\d+: changed since ingest: cannot"):
+        list(data.batches([np.arange(COUNT)]))
+    with pytest.raises(UserError, match=r"its images: cannot be read: .*train-1.parquet"):
+        ImageSet.open(MANIFEST).stored()
 
 
 def test_picture_that_is_gone_is_named_when_its_batch_is_due(
