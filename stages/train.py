@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from edgepress.errors import UserError
+from edgepress.records.manifest import Manifest
 from edgepress.records.selection import Selection
+from edgepress.training.weights import refuse_unknown
 from stages import models
-from stages.places import PARAMS, SELECTION, TEACHER
+from stages.places import MANIFEST, PARAMS, SELECTION, TEACHER
 from stages.progress import lines
 from stages.stage import Stage, main
 
@@ -22,6 +24,7 @@ PROCESSOR = "instructions"
 def work(stage: Stage) -> None:
     """Read the kept images, train the teacher from scratch or given weights, write it."""
     _refuse_uncalibrated(stage)
+    _refuse_unknown_classes(stage)
     with lines(stage.title) as progress:
         recipe = stage.method("training", "train.recipe")
         progress("reading images", 0, 0)
@@ -49,6 +52,15 @@ def _refuse_uncalibrated(stage: Stage) -> None:
                 f"{PARAMS}: quantize.{name}.images: {asked} asked for, only {kept} training images "
                 f"are kept; ask for at most {kept}"
             )
+
+
+def _refuse_unknown_classes(stage: Stage) -> None:
+    """Refuse now what distill and slim would refuse after all training: weights of no class."""
+    for key in ("train.recipe", "distill.recipe", "slim"):
+        named = stage.raw(key).get("class_weights")
+        if isinstance(named, dict):
+            classes = Manifest.read(MANIFEST).classes
+            refuse_unknown(named, classes, f"{PARAMS}: {key}.class_weights")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Balanced: as scikit-learn's, items / (classes * items of the class). Effective n
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -21,6 +22,9 @@ are of them."""
 BETA = 0.999
 """Of the effective number (1 - beta^n) / (1 - beta): a class's thousandth item tells a third of
 what its first did."""
+
+_TOLD = 20
+"""Classes that a message lists."""
 
 
 def _read(raw: Any) -> Any:
@@ -43,6 +47,17 @@ ClassWeights = Annotated[
 """A word, or weights by class; a class that is not named has 1."""
 
 
+def refuse_unknown(named: Mapping[str, Any], classes: Sequence[str], where: str) -> None:
+    """Refuse a mapping that names a class which is not there, by its name."""
+    for name in named:
+        if name not in classes:
+            some = ", ".join(classes[:_TOLD]) + (", ..." if len(classes) > _TOLD else "")
+            raise UserError(
+                f"{where}.{name}: no such class{nearest(name, list(classes))}; "
+                f"the {len(classes)} are {some}"
+            )
+
+
 def weights(
     kind: Word | dict[str, float], shown: Shown, classes: tuple[str, ...]
 ) -> npt.NDArray[np.float64]:
@@ -53,13 +68,7 @@ def weights(
     A class that no image shows has 1.
     """
     if isinstance(kind, dict):
-        for name in kind:
-            if name not in classes:
-                known = list(classes)
-                raise UserError(
-                    f"training: class_weights.{name}: no such class{nearest(name, known)}; "
-                    f"there are {', '.join(known)}"
-                )
+        refuse_unknown(kind, classes, "training: class_weights")
         return np.array([kind.get(name, 1.0) for name in classes])
     counts = np.maximum(shown.counts, 1).astype(np.float64)
     told = (1 - BETA**counts) / (1 - BETA) if kind == "effective_number" else counts

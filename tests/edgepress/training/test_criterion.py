@@ -129,7 +129,7 @@ def test_first_step_leans_to_neither_class_when_classes_are_balanced(
         (
             TASK,
             {"class_weights": {"11": 2.0}},
-            "class_weights.11: no such class .*there are 0, 1, 2",
+            "class_weights.11: no such class .*the 10 are 0, 1, 2",
         ),
     ],
     ids=["loss", "weights", "sampler", "sets", "class"],

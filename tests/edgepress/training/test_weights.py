@@ -38,7 +38,7 @@ def test_mapping_is_taken_as_it_is_and_other_classes_weigh_one() -> None:
 
 
 def test_unknown_class_is_refused_by_name() -> None:
-    words = r"class_weights.em: no such class \(did you mean emu\?\); there are cat, dog, emu"
+    words = r"class_weights.em: no such class \(did you mean emu\?\); the 3 are cat, dog, emu"
     with pytest.raises(UserError, match=words):
         weights({"em": 2.0}, SHOWN, NAMES)
 
