@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgepress.devices.host import versions
 from edgepress.errors import UserError
+from edgepress.example import cplusplus
 from edgepress.example.copied import copy
 from edgepress.records.exported import Exported
 from edgepress.runtimes.bare import PACKAGES
@@ -76,6 +77,7 @@ def _fill(out: Path, folder: Path, exported: Exported, task: Task) -> None:
     )  # fmt: skip
     package = PACKAGES[exported.target.runtime]
     version = versions([package])[package]
+    no_cpp = cplusplus.why_not(exported, task)
     for name, template in _TEMPLATES.items():
         text = environment.get_template(template).render(
             exported=exported,
@@ -85,8 +87,12 @@ def _fill(out: Path, folder: Path, exported: Exported, task: Task) -> None:
             version=version,
             parted=task.parts is not None,
             inside=task.inside is not None,
+            no_cpp=no_cpp,
+            cpp_decodes=cplusplus.decodes(task),
         )
         (out / name).write_text(text, encoding="utf-8")
+    if no_cpp is None:
+        cplusplus.write_cpp(exported, task, environment, out / "cpp")
 
 
 def _roots(task: Task) -> list[str]:
