@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from edgepress.training import affine
+from edgepress.training.blur import blurred
 from edgepress.training.changes import Augment, Changes
 from edgepress.training.colour import coloured
 from edgepress.training.crop import cropped
 from edgepress.training.erase import erased
 from edgepress.training.mixing import Sample, blended, copy_paste, mosaic
+from edgepress.training.policies import augmixed, planned
 
 if TYPE_CHECKING:
     from edgepress.tasks.task import Learner
@@ -104,7 +106,7 @@ def augmented(
 ) -> Sample:
     """Change one step's images and their truths; without a learner there are no truths to move."""
     if isinstance(kind, Changes):
-        sample = replace(sample, images=coloured(sample.images, kind, generator))
+        sample = replace(sample, images=_valued(sample.images, kind, generator))
         sample = mosaic(sample, kind.mosaic, learner, generator)
         sample = copy_paste(sample, kind.copy_paste, learner, generator)
     warp = draw(kind, sample.images.shape, generator)
@@ -130,3 +132,13 @@ def draw(kind: Augment, shape: torch.Size, generator: torch.Generator) -> Warp |
     pad = max(1, max(height, width) // 8)
     offsets = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
     return Shift(flip, pad, offsets, height, width)
+
+
+def _valued(images: Tensor, changes: Changes, generator: torch.Generator) -> Tensor:
+    """Change values where they lie: what a policy says, then the colours."""
+    if (plan := planned(changes, len(images), generator)) is not None:
+        images = plan.values(images)
+    if changes.augmix is not None:
+        images = augmixed(images, changes.augmix, generator)
+    images = coloured(images, changes, generator)
+    return images if changes.blur is None else blurred(images, changes.blur, generator)

@@ -53,6 +53,35 @@ class Erase(Config):
     """The picture's mean colour, or values drawn pixel by pixel."""
 
 
+class Blur(Config):
+    """How pictures are softened."""
+
+    share: Share
+    """Share of the pictures."""
+    sigma: Factors = (0.1, 2.0)
+    """Least and most deviation of the Gaussian, in pixels."""
+
+
+class RandAugment(Config):
+    """So many operations of fourteen, all of one strength."""
+
+    operations: int = Field(default=2, ge=1, le=14)
+    """Operations done to each picture, one after another."""
+    magnitude: int = Field(default=9, ge=0, le=30)
+    """Strength, 30 the most; 9 where little is known, more for longer runs."""
+
+
+class AugMix(Config):
+    """A picture blended with versions of itself, each the work of one to three operations."""
+
+    severity: int = Field(default=3, ge=1, le=10)
+    """Strength of the operations, drawn below it."""
+    width: int = Field(default=3, ge=1, le=10)
+    """Versions of each picture."""
+    alpha: float = Field(default=1.0, gt=0, le=10)
+    """Of the Beta distribution of the share of all versions, and the Dirichlet one of each."""
+
+
 class Changes(Config):
     """What is done to each picture, drawn anew each time; a key that is not named does nothing.
 
@@ -82,7 +111,15 @@ class Changes(Config):
     """Share of the circle of colours that a picture's colours are turned by at most, either way."""
     grey: Share = 0.0
     """Share of the pictures that lose their colours."""
+    blur: Blur | None = None
+    """A share of the pictures that is softened."""
 
+    trivial_augment: Share = 0.0
+    """Share of the pictures that one operation of fourteen is done to, of any strength."""
+    rand_augment: RandAugment | None = None
+    """Operations done to every picture, all of one strength."""
+    augmix: AugMix | None = None
+    """Versions that every picture is blended with."""
     erase: Erase | None = None
     """A part of a share of the pictures that is filled."""
     mosaic: Share = 0.0
@@ -111,12 +148,17 @@ class Changes(Config):
     @property
     def moves(self) -> bool:
         """Whether any picture may move."""
-        return bool(self.flip or self.crop or self.turns)
+        policy = self.trivial_augment or self.rand_augment
+        return bool(self.flip or self.crop or self.turns or policy)
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("names no change; say none")
+        policies = ("trivial_augment", "rand_augment", "augmix")
+        named = [key for key in policies if getattr(self, key)]
+        if len(named) > 1:
+            raise ValueError(f"names {' and '.join(named)}; keep one of them")
         return self
 
 

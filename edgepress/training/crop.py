@@ -16,16 +16,19 @@ from edgepress.training.affine import Affine
 from edgepress.training.boxes import Shapes, drawn
 from edgepress.training.changes import Changes
 from edgepress.training.draws import of_key
+from edgepress.training.policies import planned
 
 
 @dataclass(frozen=True)
 class Cropped:
-    """How each of N pictures is cut, and mirrored: a part of whole pixels becomes the picture."""
+    """How each of N pictures is moved: most are cut to a part of whole pixels, and mirrored."""
 
     boxes: Tensor
     """int64 [N, 4] on the CPU: left, top, width and height of the part."""
+    turned: Tensor
+    """bool [N]: those that are moved otherwise too."""
     by: Affine
-    """The same as matrices, which move labels."""
+    """All of it as matrices, which move labels."""
 
     @property
     def flip(self) -> Tensor | None:
@@ -43,16 +46,18 @@ class Cropped:
         return self.by.width
 
     def pictures(self, batch: Tensor) -> Tensor:
-        """Cut uint8 [N, C, H, W], between pixels bilinearly; nothing comes in from outside."""
+        """Move uint8 [N, C, H, W], between pixels bilinearly; outside is the letterbox's grey."""
         if batch.device.type != "cpu":
             return self.by.pictures(batch)
         # A picture at a time: torch has a kernel for bytes, many times as fast as one of floats.
-        parts = [
-            self._resized(picture[None, :, top : top + height, left : left + width])
-            for picture, (left, top, width, height) in zip(batch, self.boxes.tolist(), strict=True)
-        ]
-        found = torch.cat(parts)
-        return found if self.flip is None else _mirrored(found, self.flip)
+        flip = torch.zeros(len(batch)) if self.flip is None else self.flip
+        each = zip(batch, self.boxes.tolist(), flip.tolist(), strict=True)
+        found = torch.cat([self._cut(*one) for one in each])
+        if self.turned.any():
+            matrix = self.by.matrix[self.turned]
+            by = Affine(matrix, None, self.height, self.width)
+            found[self.turned] = by.pictures(batch[self.turned])
+        return found
 
     def move(self, batch: Tensor, fill: float = 0.0) -> Tensor:
         """Move labels [N, C, H, W] of any type, each the nearest one's value."""
@@ -62,33 +67,36 @@ class Cropped:
         """Move places [N, K, 2], x before y from the upper left; they may leave a picture."""
         return self.by.points(places)
 
-    def _resized(self, part: Tensor) -> Tensor:
+    def _cut(self, picture: Tensor, box: list[int], flip: bool) -> Tensor:
+        left, top, width, height = box
+        part = picture[None, :, top : top + height, left : left + width]
         size = (self.height, self.width)
-        return interpolate(part, size, mode="bilinear", align_corners=False)
+        if size != (height, width):
+            part = interpolate(part, size, mode="bilinear", align_corners=False)
+        return part.flip(-1) if flip else part
 
 
 def cropped(moved: Affine, changes: Changes, draws: torch.Generator) -> Affine | Cropped:
-    """Draw the part that each picture is cut to before it is moved as drawn."""
-    if changes.crop is None:
-        return moved
-    size, own = (moved.height, moved.width), of_key(draws, "crop")
-    boxes = drawn(Shapes(changes.crop.area, changes.crop.ratio), size, len(moved.matrix), own)
-    whole = Affine(moved.matrix @ _matrices(boxes, moved), moved.flip, moved.height, moved.width)
-    return whole if changes.turns else Cropped(boxes, whole)
+    """Draw the part that each picture is cut to before a policy moves it, and then `moved`."""
+    count, size = len(moved.matrix), (moved.height, moved.width)
+    boxes = torch.tensor([[0, 0, moved.width, moved.height]]).expand(count, 4)
+    if changes.crop is not None:
+        shapes = Shapes(changes.crop.area, changes.crop.ratio)
+        boxes = drawn(shapes, size, count, of_key(draws, "crop"))
+    matrix, turned = _matrices(boxes, size), torch.zeros(count, dtype=torch.bool)
+    if (plan := planned(changes, count, draws)) is not None:
+        turn = plan.matrix(size)
+        turned = (turn != torch.eye(3)).flatten(1).any(1)
+        matrix = turn @ matrix
+    by = Affine(moved.matrix @ matrix, moved.flip, *size)
+    return by if changes.turns else Cropped(boxes, turned, by)
 
 
-def _matrices(boxes: Tensor, moved: Affine) -> Tensor:
+def _matrices(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Return float64 [N, 3, 3] that map each box onto the whole picture."""
-    left, top, width, height = boxes.double().unbind(1)
-    found = torch.zeros(len(boxes), 3, 3, dtype=torch.float64)
-    for axis, (start, part, side) in enumerate(
-        ((left, width, moved.width), (top, height, moved.height))
-    ):
+    found = torch.eye(3, dtype=torch.float64).repeat(len(boxes), 1, 1)
+    for axis, side in enumerate(reversed(size)):
+        start, part = boxes[:, axis].double(), boxes[:, 2 + axis].double()
         found[:, axis, axis] = side / part
         found[:, axis, 2] = -start * side / part
-    found[:, 2, 2] = 1
     return found
-
-
-def _mirrored(batch: Tensor, flip: Tensor) -> Tensor:
-    return torch.where(flip[:, None, None, None], batch.flip(-1), batch)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgepress.training.boxes import Shapes, drawn, inside
+from edgepress.training.boxes import Shapes, drawn
 from edgepress.training.changes import Erase
 from edgepress.training.draws import of_key
 
@@ -23,10 +23,11 @@ def erased(batch: Tensor, erase: Erase, draws: torch.Generator) -> Tensor:
     count, channels, height, width = batch.shape
     chosen = torch.rand(count, generator=own) < erase.share
     boxes = drawn(Shapes(erase.area, _RATIO), (height, width), count, own)
-    gone = inside(boxes, (height, width)) & chosen[:, None, None, None]
-    if erase.fill == "mean":
-        filling = batch.float().mean((2, 3), keepdim=True).round()
-    else:
-        filling = torch.randint(256, (1, channels, height, width), generator=own)
-    filling = filling.to(batch.dtype).to(batch.device)
-    return torch.where(gone.to(batch.device), filling, batch)
+    noise = torch.randint(256, (channels, height, width), generator=own).to(batch)
+    found = batch.clone()
+    for row in torch.nonzero(chosen)[:, 0].tolist():
+        left, top, columns, rows = boxes[row].tolist()
+        part = (slice(None), slice(top, top + rows), slice(left, left + columns))
+        mean = batch[row].float().mean((1, 2), keepdim=True).round()
+        found[(row, *part)] = mean.to(batch.dtype) if erase.fill == "mean" else noise[part]
+    return found

@@ -51,7 +51,10 @@ def refused(augment: Augment, learner: Learner | None) -> list[str]:
     if not isinstance(augment, Changes):
         return []
     named = [kind for kind in MIXTURES if getattr(augment, kind)]
-    return [kind for kind in named if learner is None or learner.mixing(kind) is None]
+    found: list[str] = [k for k in named if learner is None or learner.mixing(k) is None]
+    if augment.augmix and learner and learner.mixing("mixup") is None:
+        found.append("augmix")  # its versions of a picture lie in different places
+    return found
 
 
 def mosaic(sample: Sample, share: float, learner: Learner | None, draws: torch.Generator) -> Sample:
