@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 from edgepress.training.colour import adjusted
 
@@ -99,16 +98,15 @@ def contrast(batch: Tensor, amounts: Tensor, reach: Reach) -> Tensor:
 
 def sharpness(batch: Tensor, amounts: Tensor, reach: Reach) -> Tensor:
     """Multiply every value's distance from a mean of 3 x 3, the middle five times; borders stay."""
-    count, channels, height, width = batch.shape
-    if min(height, width) < 3:
+    if min(batch.shape[2:]) < 3:
         return batch
-    kernel = torch.ones(1, 1, 3, 3, device=batch.device)
-    kernel[..., 1, 1] = 5
     values = batch.float()
-    soft = conv2d(values.reshape(-1, 1, height, width), kernel / 13)
-    soft = soft.view(count, channels, height - 2, width - 2).round_()
-    factor = (1 + amounts * reach.enhance)[:, None, None, None]
+    # Sums of slices: a convolution of one channel takes ten times as long.
+    across = values[..., :-2] + values[..., 1:-1] + values[..., 2:]
     inner = values[..., 1:-1, 1:-1]
+    soft = across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]
+    soft = soft.add_(inner, alpha=4).div_(13).round_()
+    factor = (1 + amounts * reach.enhance)[:, None, None, None]
     inner.sub_(soft).mul_(factor).add_(soft)
     return values.round_().clamp_(0, 255).to(batch.dtype)
 
@@ -129,10 +127,11 @@ def solarize(batch: Tensor, amounts: Tensor, reach: Reach) -> Tensor:  # noqa: A
 
 def autocontrast(batch: Tensor, amounts: Tensor, reach: Reach) -> Tensor:  # noqa: ARG001
     """Stretch every channel to the whole range; one of a single value stays."""
-    low, high = (way(batch, (2, 3)).float()[..., None, None] for way in (torch.amin, torch.amax))
-    flat = low == high
-    stretched = (batch.float() - low) * torch.where(flat, 1.0, 255 / (high - low))
-    return torch.where(flat, batch, stretched.round_().to(batch.dtype))
+    values = batch.flatten(2).float()
+    low, high = values.amin(2, keepdim=True), values.amax(2, keepdim=True)
+    factor = torch.where(low == high, 1.0, 255 / (high - low))
+    low = torch.where(low == high, 0.0, low)
+    return values.sub_(low).mul_(factor).round_().to(batch.dtype).view_as(batch)
 
 
 def equalize(batch: Tensor, amounts: Tensor, reach: Reach) -> Tensor:  # noqa: ARG001

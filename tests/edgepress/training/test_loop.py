@@ -47,6 +47,11 @@ CHANGES = {
     "brightness": 0.2,
     "contrast": 0.2,
     "mixup": 0.2,
+    "crop": {"area": [0.5, 1]},
+    "trivial_augment": 1.0,
+    "blur": {"share": 0.2},
+    "erase": {"share": 0.2, "fill": "noise"},
+    "cutmix": 1.0,
 }
 
 

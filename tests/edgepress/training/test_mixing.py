@@ -270,9 +270,10 @@ def test_other_draws_stay_as_they_were_when_objects_are_pasted() -> None:
 
 
 def test_learning_goes_on_from_what_was_mixed_when_everything_is_on() -> None:
-    named = Changes(
-        flip=0.5, shift=0.1, scale=(0.8, 1.25), rotate=5, contrast=0.2, mosaic=1.0, copy_paste=0.5
-    )
+    geometry = {"crop": {"area": [0.5, 1]}, "flip": 0.5, "shift": 0.1, "rotate": 5}
+    values = {"contrast": 0.2, "hue": 0.1, "grey": 0.2, "blur": {"share": 0.5}}
+    policy = {"rand_augment": {}, "erase": {"share": 0.5}, "mosaic": 1.0, "copy_paste": 0.5}
+    named = Changes.model_validate({**geometry, "scale": [0.8, 1.25], **values, **policy})
     rules = learner(DETECTION)
     after = augmented(boxed(6), named, rules, seeded(2))
     again = augmented(boxed(6), named, rules, seeded(2))
