@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "preset": "show, check and write what a preset changes in params.yaml",
     "data": "convert a source of objects to the format of another tool",
     "doctor": "say which exporters, runtimes and devices work here",
+    "sweep": "try values of params.yaml on train or distill, and give up what falls behind",
     "report": "say which file of the last run to ship, and print its table of targets and verdicts",
     "compare": "set two finished runs side by side, item by item",
     "bench": "time model files here, in turns, without a pipeline",

@@ -28,6 +28,10 @@ def unsaid(line: str) -> None:
     """Say nothing."""
 
 
+def unheard(record: dict[str, float]) -> None:
+    """Forget it."""
+
+
 def in_words(seconds: float) -> str:
     """Write a time that is left: seconds, from two minutes on minutes, from two hours on hours."""
     if seconds < 120:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from edgepress.bundles.network import named
 from edgepress.errors import UserError
-from edgepress.progress import Progress, Say, silent, unsaid
+from edgepress.progress import Progress, Say, silent, unheard, unsaid
 from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.balance import Shown
@@ -84,6 +84,8 @@ class Job:
     progress: Progress = silent
     say: Say = unsaid
     """Hears a line at the end of each epoch."""
+    heard: Callable[[dict[str, float]], None] = unheard
+    """Hears the record of each epoch, of those before a resumption too."""
 
     @property
     def learner(self) -> Learner:
@@ -136,6 +138,8 @@ class _Run:
         self.total = self.steps * recipe.epochs
         if restored:
             job.say(f"resumed at step {restored.step:,} of {self.total:,}")
+            for line in restored.history:
+                job.heard(line)
         self.saved = time.monotonic()
         self.good = self.at.step
         self.pace, self.watch = Pace(recipe.epochs), Watch(self.at.history)
@@ -268,6 +272,7 @@ class _Run:
         tried = {"batch": at.batch} if at.batch else {}
         at.history.append({**line, "learning_rate": round(rate, 8), **tried})
         self.job.say(self.pace.epoch(at.history[-1]))
+        self.job.heard(at.history[-1])
         at.sums = {}
         if self.recipe.epochs > epoch + 1 and time.monotonic() - self.saved > 2.0:
             self._save()

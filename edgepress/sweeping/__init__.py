@@ -1,0 +1,1 @@
+"""Values of params.yaml tried one after another, hopeless ones given up early."""
