@@ -17,6 +17,7 @@ from edgepress.bundles import bundle
 from edgepress.distillation.teacher import Teacher
 from edgepress.errors import UserError
 from edgepress.params import read_yaml
+from edgepress.training.checkpoint import Checkpoint
 from stages import models
 from stages.places import SCRATCH, TEACHER
 from stages.progress import lines
@@ -32,8 +33,8 @@ USES = {
 }
 
 
-def work(stage: Stage) -> None:
-    """Train one network of params.yaml and forget it."""
+def train_once(stage: Stage, kept: Path) -> None:
+    """Train one network of params.yaml and forget it; checkpoints are in folders below `kept`."""
     section = str(stage.key)
     with lines(stage.title) as progress:
         room = "distillation" if section == "distill" else "training"
@@ -46,7 +47,8 @@ def work(stage: Stage) -> None:
             record, taught = bundle.load(TEACHER)
             teacher.append(Teacher(taught, record.weights_sha256, SCRATCH / "teacher"))
             inputs.append(record.weights_sha256)
-        checkpoint = models.open_checkpoint(stage, section, *inputs)
+        opened = models.open_checkpoint(stage, section, *inputs)
+        checkpoint = Checkpoint(kept / opened.folder.name)
         job = models.job(stage, network, splits, checkpoint, progress)
         recipe(replace(job, heard=_write), *teacher)
         checkpoint.clear()
@@ -63,7 +65,7 @@ def main(arguments: list[str]) -> int:
     stage = Stage("trial", section)
     stage.tree = read_yaml(Path(params))
     try:
-        work(stage)
+        train_once(stage, Path(params).parent / "checkpoints")
     except UserError as error:
         sys.stderr.write(f"{stage.title}: {error}\n")
         return 2

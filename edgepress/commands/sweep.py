@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     )
     folder = FOLDER / _key(params, space, plan)
     sys.stdout.write(f"{folder}: {', '.join(map(str, space.axes))}\n")
-    trials = sweep(folder / "journal.log", space, plan, _Process(folder, params, space), _show)
+    with _alone(folder):
+        trials = sweep(folder / "journal.log", space, plan, _Process(folder, params, space), _show)
     found = best(trials, plan)
     if found is None:
         raise UserError("no trial came to its end; try smaller values")
@@ -70,6 +74,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the sweep's lock; a second run of it meanwhile is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: this sweep runs already; wait for it, or end it") from None
+        yield
+
+
 @dataclass(frozen=True)
 class _Process:
     """Trains each trial in a process of its own, which ends with it."""
@@ -80,6 +96,18 @@ class _Process:
 
     def __call__(self, values: Mapping[str, Any]) -> Iterator[Mapping[str, float]]:
         """Yield each epoch's record as the process writes it."""
+        try:
+            yield from self._trained(values)
+        except (GeneratorExit, DivergedError):
+            self._forget()
+            raise
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove the checkpoint of a trial that ended; one that was cut off goes on from its own."""
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+
+    def _trained(self, values: Mapping[str, Any]) -> Iterator[Mapping[str, float]]:
         path = self.folder / "params.yaml"
         path.write_text(yaml.safe_dump(with_values(self.params, values)), encoding="utf-8")
         command = [sys.executable, "-m", "stages.trial", self.space.section, str(path)]
