@@ -104,7 +104,7 @@ class _Process:
         self._forget()
 
     def _forget(self) -> None:
-        """Remove the checkpoint of a trial that ended; one that was cut off goes on from its own."""
+        """Remove the checkpoint of a trial that ended; one that was cut off needs it."""
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def _trained(self, values: Mapping[str, Any]) -> Iterator[Mapping[str, float]]:
