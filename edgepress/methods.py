@@ -34,6 +34,7 @@ ROOMS: dict[str, str] = {
     "training.schedules": "rate",
     "training.losses": "terms",
     "training.samplers": "weigh",
+    "training.engines": "run",
     "distillation": "distill",
     "pruning": "prune",
     "quantization": "quantize",
@@ -50,6 +51,7 @@ PARTS: dict[str, str] = {
     "schedule": "training.schedules",
     "loss": "training.losses",
     "sampler": "training.samplers",
+    "engine": "training.engines",
 }
 """Key of a method's own entry that names a method in its turn -> the room of that."""
 

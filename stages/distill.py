@@ -8,7 +8,8 @@ from edgepress.errors import UserError
 from stages import models
 from stages.places import SCRATCH, SELECTION, STUDENT, TEACHER
 from stages.progress import lines
-from stages.stage import Stage, main
+from stages.spread import main_by
+from stages.stage import Stage
 
 USES = {
     "task": "tasks:labels tasks:answers tasks:training tasks:balance",
@@ -24,7 +25,7 @@ PROCESSOR = "instructions"
 
 def work(stage: Stage) -> None:
     """Read the teacher and the kept images, train the student, write it."""
-    with lines(stage.title) as progress:
+    with lines(stage.title, silent=stage.follows) as progress:
         recipe = stage.method("distillation", "distill.recipe")
         progress("reading images", 0, 0)
         splits = models.read_splits(stage, progress)
@@ -41,6 +42,8 @@ def work(stage: Stage) -> None:
             stage, "distill", splits.train.digest(), record.weights_sha256, *origin.values()
         )
         history = recipe(models.job(stage, student, splits, checkpoint, progress), teacher)
+        if stage.follows:
+            return
         draft = models.draft(
             stage, "distill", splits.task, origin, teacher=TEACHER, selection=SELECTION
         )
@@ -50,4 +53,4 @@ def work(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    main("distill", work)
+    main_by("distill", "distill.recipe", work)

@@ -88,7 +88,8 @@ def begun(
     if weights is None:
         return network, {}
     digest, fit = begin(network, weights, f"{PARAMS}: {section}.weights", whole=whole)
-    sys.stderr.write(f"{stage.title}: weights {weights.path}: {fit}\n")
+    if not stage.follows:
+        sys.stderr.write(f"{stage.title}: weights {weights.path}: {fit}\n")
     return network, {"weights": digest}
 
 

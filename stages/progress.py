@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from edgepress.progress import in_words
@@ -59,11 +60,16 @@ class Doing:
 
 
 @contextmanager
-def lines(title: str, every_s: float | None = None) -> Iterator[Lines]:
+def lines(title: str, every_s: float | None = None, *, silent: bool = False) -> Iterator[Lines]:
     """Yield what says how far a stage is; it may be told as often as one likes.
 
-    A line is written every `every_s` seconds, by default as suits where standard error goes.
+    A line is written every `every_s` seconds, by default as suits where standard error goes;
+    with `silent`, none.
     """
+    if silent:
+        with Path(os.devnull).open("w") as nowhere:
+            yield Lines(title, nowhere)
+        return
     with _own_stderr() as stream:
         yield from _told(title, stream, every_s)
 

@@ -11,7 +11,8 @@ from edgepress.pruning.slimmed import Slimmed
 from stages import models
 from stages.places import SELECTION, SLIM, STUDENT
 from stages.progress import lines
-from stages.stage import Stage, main
+from stages.spread import main_by
+from stages.stage import Stage
 
 USES = {
     "task": "tasks:labels tasks:answers tasks:training tasks:balance",
@@ -25,7 +26,7 @@ PROCESSOR = "instructions"
 
 def work(stage: Stage) -> None:
     """Read the student, remove channels, fine-tune, write it."""
-    with lines(stage.title) as progress:
+    with lines(stage.title, silent=stage.follows) as progress:
         method = stage.method("pruning", "slim")
         progress("reading images", 0, 0)
         splits = models.read_splits(stage, progress)
@@ -35,6 +36,8 @@ def work(stage: Stage) -> None:
             stage, "slim", splits.train.digest(), record.weights_sha256
         )
         slimmed: Slimmed = method(models.job(stage, student, splits, checkpoint, progress))
+        if stage.follows:
+            return
         draft = replace(
             models.draft(stage, "distill", splits.task, {}, student=STUDENT, selection=SELECTION),
             surgery=(*record.surgery, *slimmed.surgery),
@@ -46,4 +49,4 @@ def work(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    main("slim", work)
+    main_by("slim", "slim", work)

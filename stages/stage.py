@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,8 @@ class Stage:
         self.name = name
         self.key = key
         self.tree = read_yaml(PARAMS)
+        self.follows = False
+        """Whether another worker does the same and writes what comes of it."""
         self._metrics: dict[str, Any] = {}
 
     @property
@@ -105,10 +107,13 @@ class Stage:
         write_atomically(METRICS / f"{name}.json", text + "\n")
 
 
-def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> None:
+def main(
+    name: str, work: Callable[[Stage], None], *, keyed: bool = False, locks: bool = True
+) -> None:
     """Run `work` as stage `name`; a UserError or a full disk becomes one line and exit code 2.
 
-    A PassingError becomes one line and exit code 75, which the flow tries again.
+    A PassingError becomes one line and exit code 75, which the flow tries again. Without `locks`
+    another process holds the stage's lock for this one.
     """
     logging.basicConfig(level=os.environ.get("EDGEPRESS_LOG", "WARNING"), format="%(message)s")
     title = name
@@ -116,7 +121,7 @@ def main(name: str, work: Callable[[Stage], None], *, keyed: bool = False) -> No
         key = _key(name, sys.argv[1:], keyed)
         title = name if key is None else f"{name}@{key}"
         stage = Stage(name, key)
-        with _alone(title):
+        with _alone(title) if locks else nullcontext():
             work(stage)
             refuse_strangers(stage)
             stage.finish()

@@ -9,7 +9,8 @@ from edgepress.training.weights import refuse_unknown
 from stages import models
 from stages.places import MANIFEST, PARAMS, SELECTION, TEACHER
 from stages.progress import lines
-from stages.stage import Stage, main
+from stages.spread import main_by
+from stages.stage import Stage
 
 USES = {
     "task": "tasks:labels tasks:answers tasks:training tasks:balance",
@@ -25,7 +26,7 @@ def work(stage: Stage) -> None:
     """Read the kept images, train the teacher from scratch or given weights, write it."""
     _refuse_uncalibrated(stage)
     _refuse_unknown_classes(stage)
-    with lines(stage.title) as progress:
+    with lines(stage.title, silent=stage.follows) as progress:
         recipe = stage.method("training", "train.recipe")
         progress("reading images", 0, 0)
         splits = models.read_splits(stage, progress)
@@ -33,6 +34,8 @@ def work(stage: Stage) -> None:
         network, origin = models.begun(stage, "train", splits, whole=whole)
         checkpoint = models.open_checkpoint(stage, "train", splits.train.digest(), *origin.values())
         history = recipe(models.job(stage, network, splits, checkpoint, progress))
+        if stage.follows:
+            return
         draft = models.draft(stage, "train", splits.task, origin, selection=SELECTION)
         progress("judging and writing", 0, 0)
         models.deliver(stage, TEACHER, network, draft, models.Trained(splits, history, progress))
@@ -64,4 +67,4 @@ def _refuse_unknown_classes(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    main("train", work)
+    main_by("train", "train.recipe", work)

@@ -43,9 +43,11 @@ class Params(Recipe):
     """Channels of the first stage; embeddings are 2 x width x 4 wide (a 2 x 2 grid of averages)."""
 
     @model_validator(mode="after")
-    def _unscored(self) -> Self:
+    def _possible(self) -> Self:
         if self.keep == "best" or self.patience is not None:
             raise ValueError("nothing is scored here; set keep: last and patience: null")
+        if self.engine.name != "local":
+            raise ValueError("the embedding is learnt by one process; remove engine")
         return self
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from edgepress.training import machine
 from edgepress.training.optimizers.optimizer import Memory, Optimizer
+from edgepress.training.ranks import Ranks
 
 
 def run_key(*parts: str) -> str:
@@ -40,7 +42,7 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         """Use `folder`, made on the first save."""
         self.folder = folder
-        self._path = folder / "checkpoint.safetensors"
+        self.path = folder / "checkpoint.safetensors"
 
     def save(
         self, network: nn.Module, optimizer: Optimizer, at: Position, kept: dict[str, Tensor]
@@ -53,20 +55,20 @@ class Checkpoint:
         tensors.update((f"kept/{name}", each) for name, each in kept.items())
         lies = {name: (each.stride(), each.device.type) for name, each in memory.tensors.items()}
         said = {"position": vars(at), "plain": memory.plain, "lies": lies}
-        partial = self._path.with_suffix(".partial")
+        partial = self.path.with_suffix(".partial")
         save_file(
             {name: each.detach().cpu().contiguous() for name, each in tensors.items()},
             partial,
             metadata={key: json.dumps(value) for key, value in said.items()},
         )
-        partial.replace(self._path)
+        partial.replace(self.path)
 
     def restore(
         self, network: nn.Module, optimizer: Optimizer, kept: dict[str, Tensor]
     ) -> Position | None:
         """Load the checkpoint into all three, return its position; None without a usable one."""
         try:
-            with safe_open(self._path, framework="pt") as file:
+            with safe_open(self.path, framework="pt") as file:
                 said: dict[str, Any] = {k: json.loads(v) for k, v in file.metadata().items()}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             position, plain, lies = Position(**said["position"]), said["plain"], said["lies"]
@@ -81,6 +83,29 @@ class Checkpoint:
     def clear(self) -> None:
         """Remove the checkpoint once its result is safe elsewhere."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def begun_alike(
+    checkpoint: Checkpoint | None,
+    ranks: Ranks,
+    network: nn.Module,
+    optimizer: Optimizer,
+    kept: dict[str, Tensor],
+) -> Position | None:
+    """Load the first worker's checkpoint, and give the others what it begins with."""
+    at = checkpoint.restore(network, optimizer, kept) if checkpoint and ranks.first else None
+    if ranks.count == 1:
+        return at
+    # By way of a file, which others may not see: they may be on hosts without that folder.
+    with TemporaryDirectory() as folder:
+        passed = Checkpoint(Path(folder))
+        if ranks.first:
+            passed.save(network, optimizer, at or Position(0, [], {}), kept)
+        data = ranks.handed(passed.path.read_bytes() if ranks.first else b"")
+        if not ranks.first:
+            passed.path.write_bytes(data)
+            at = passed.restore(network, optimizer, kept)
+    return at
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

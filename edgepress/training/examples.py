@@ -94,10 +94,10 @@ def batch(pixels: npt.NDArray[np.uint8], truth: Arrays) -> Batch:
     }
 
 
-def in_order(count: int, size: int) -> Iterator[Rows]:
-    """Yield the rows 0 to count - 1, at most `size` at a time."""
-    for start in range(0, count, size):
-        yield np.arange(start, min(start + size, count))
+def in_order(some: range, size: int) -> Iterator[Rows]:
+    """Yield the rows of a run of them, at most `size` at a time."""
+    for start in range(some.start, some.stop, size):
+        yield np.arange(start, min(start + size, some.stop))
 
 
 class Normalise:

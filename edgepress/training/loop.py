@@ -6,9 +6,10 @@ ends with the same weights as an undisturbed one on the same machine.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -22,9 +23,9 @@ from edgepress.records.measurement import Score
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.balance import Shown
 from edgepress.tasks.task import Learner, Task, joined
-from edgepress.training import machine
+from edgepress.training import machine, parted
 from edgepress.training.augment import augmented
-from edgepress.training.checkpoint import Checkpoint, Position
+from edgepress.training.checkpoint import Checkpoint, Position, begun_alike
 from edgepress.training.draws import of_step
 from edgepress.training.examples import Dataset, Normalise, Rows, in_order
 from edgepress.training.freezing import Freezing
@@ -34,11 +35,13 @@ from edgepress.training.largest import largest, trial
 from edgepress.training.mixing import Sample
 from edgepress.training.optimizers.optimizer import Optimizer
 from edgepress.training.pace import Pace
+from edgepress.training.ranks import Ranks
 from edgepress.training.recipe import Recipe
 from edgepress.training.recomputing import recomputing
 from edgepress.training.refusals import refusals
 from edgepress.training.sampling import drawn
 from edgepress.training.scaling import Scaling
+from edgepress.training.summed import Summed
 from edgepress.training.watch import Watch, sound
 from edgepress.training.windows import windowed
 
@@ -57,12 +60,13 @@ class Batch:
     truth: dict[str, Tensor]
     rows: Tensor
 
-    def split(self, parts: int) -> Iterator[Batch]:
-        """Yield the images in parts as equal as can be."""
-        some = torch.arange(len(self.rows)).tensor_split(parts)
-        for first, last in ((int(each[0]), int(each[-1]) + 1) for each in some):
+    def split(self, sizes: tuple[int, ...]) -> Iterator[Batch]:
+        """Yield the images in parts of these sizes."""
+        first = 0
+        for last in itertools.accumulate(sizes):
             truth = {name: values[first:last] for name, values in self.truth.items()}
             yield Batch(self.inputs[first:last], truth, self.rows[first:last])
+            first = last
 
 
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -116,7 +120,10 @@ def fit(job: Job, recipe: Recipe, objective: Objective) -> list[dict[str, float]
 
 class _Run:
     def __init__(self, job: Job, recipe: Recipe, objective: Objective) -> None:
-        self.job, self.recipe, self.objective = job, recipe, objective
+        self.ranks = Ranks.of(recipe.engine.params)
+        quiet = {"checkpoint": None, "progress": silent, "say": unsaid, "heard": unheard}
+        self.job = job if self.ranks.first else replace(job, **quiet)  # type: ignore[arg-type]
+        self.recipe, self.objective = recipe, objective
         self.device = machine.device()
         self.network = machine.place(job.network, self.device)
         self.layout = machine.layout(self.network, self.device)
@@ -131,15 +138,16 @@ class _Run:
         self.kept = Kept(self.network, recipe)
         kept = self.kept.tensors
         self.scaling = Scaling(kept, recipe.precision == "fp16")
-        restored = job.checkpoint and job.checkpoint.restore(self.network, self.optimizer, kept)
+        state = (self.network, self.optimizer, kept)
+        restored = begun_alike(self.job.checkpoint, self.ranks, *state)
         self.at = restored or self.at
-        self.batch = self._batch()
+        self._deal(self._batch())
         self.steps = max(1, len(job.train) // self.batch)
         self.total = self.steps * recipe.epochs
         if restored:
-            job.say(f"resumed at step {restored.step:,} of {self.total:,}")
+            self.job.say(f"resumed at step {restored.step:,} of {self.total:,}")
             for line in restored.history:
-                job.heard(line)
+                self.job.heard(line)
         self.saved = time.monotonic()
         self.good = self.at.step
         self.pace, self.watch = Pace(recipe.epochs), Watch(self.at.history)
@@ -154,9 +162,16 @@ class _Run:
             raise UserError("training: batch auto: not even 2 images fit; take a smaller network")
         return self.at.batch
 
+    def _deal(self, images: int) -> None:
+        """Make steps of so many images, of which this worker does its share."""
+        self.batch = images
+        self.share = self.ranks.share(images, self.recipe.accumulate)
+        self.seen = parted.needed(self.recipe.augment, self.share.rows, images)
+        self.summed = Summed(self.network, self.ranks, self.share)
+
     def _fits(self, size: int) -> bool:
         """Tell whether a step of so many images fits the device's memory."""
-        self.batch = size
+        self._deal(size)
         rows = np.arange(size)
         ((images, truth),) = self.job.train.batches([rows])
         self.called.train()
@@ -185,7 +200,7 @@ class _Run:
         self.called.train()
         begun = self.at.step - epoch * self.steps
         rows = order[begun * self.batch : self.steps * self.batch].reshape(-1, self.batch)
-        batches = self.pace.loaded(self.job.train.batches(rows))
+        batches = self.pace.loaded(self.job.train.batches(rows[:, self.seen]), self.batch)
         for some, (images, truth) in zip(rows, batches, strict=True):
             found = self._step(some, images, truth)
             for name, value in found.items():
@@ -226,22 +241,25 @@ class _Run:
         images = images.to(self.device, non_blocking=True)
         truth = {name: values.to(self.device, non_blocking=True) for name, values in truth.items()}
         learner = job.task.learner if job.task else None
-        sample = augmented(Sample(images, truth), self.recipe.augment, learner, generator)
+        sample = parted.among(Sample(images, truth), self.share.rows, self.batch)
+        sample = augmented(sample, self.recipe.augment, learner, generator)
+        sample = parted.own(sample, self.share.rows)
         inputs = machine.arrange(self.normalise(sample.images), self.layout)
-        return Batch(inputs, sample.truth, torch.from_numpy(rows))
+        return Batch(inputs, sample.truth, torch.from_numpy(rows[self.share.rows]))
 
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
         """Leave the gradients of a step's images; return the means of the objective's scalars."""
         means: dict[str, Tensor] = {}
         self.network.zero_grad()
-        for part in batch.split(min(self.recipe.accumulate, self.batch // 2)):
-            share = len(part.rows) / len(batch.rows)
+        self.summed.begin()
+        for part in batch.split(self.share.passes):
+            share = len(part.rows) / self.batch
             with machine.autocast(self.recipe.precision, self.device):
                 found = self.objective(self.called, part)
             self.scaling.scaled(found["loss"] * share).backward()  # type: ignore[no-untyped-call]
             for name, value in found.items():
                 means[name] = means.get(name, 0.0) + value.detach() * share
-        return means
+        return self.summed.finish(means)
 
     def _collect(self, sums: dict[str, Tensor]) -> None:
         self.watch.look(self._advice())
@@ -262,11 +280,9 @@ class _Run:
         line = {"epoch": epoch + 1, "loss": means.pop("loss")}
         line.update({f"train_{name}": value for name, value in means.items()})
         if self.job.val is not None and self.job.task is not None:
-            rules = self.job.task.answers
             with self.pace.judging(), self.kept.judged():
-                found = answers(self.network, self.job.val, self.job.task)
-                score = rules.first_score(found, self.job.val.truth)
-                line[f"val_{next(iter(rules.units))}"] = score
+                score = self._score(self.job.val, self.job.task)
+                line[f"val_{next(iter(self.job.task.answers.units))}"] = score
                 self.kept.judge([*at.history, line])
         rate = self.recipe.learning_rate * self.recipe.schedule(at.step / self.total)
         tried = {"batch": at.batch} if at.batch else {}
@@ -277,6 +293,14 @@ class _Run:
         if self.recipe.epochs > epoch + 1 and time.monotonic() - self.saved > 2.0:
             self._save()
 
+    def _score(self, val: Dataset, task: Task) -> float:
+        """Return the network's first score; the workers answer a part of the images each."""
+        part = self.ranks.part(len(val))
+        own = answers(self.network, val, task, rows=part) if part else {}
+        found = self.ranks.gathered(own)
+        score = task.answers.first_score(joined(found), val.truth) if self.ranks.first else 0.0
+        return self.ranks.told(score)
+
     def _save(self) -> None:
         if self.job.checkpoint and sound(self.network):
             self.job.checkpoint.save(self.network, self.optimizer, self.at, self.kept.tensors)
@@ -284,25 +308,35 @@ class _Run:
         self.saved = time.monotonic()
 
 
-def outputs(network: nn.Module, examples: Dataset, names: tuple[str, ...]) -> Iterator[Arrays]:
-    """Yield a network's float32 outputs in eval mode by name, a batch of images at a time."""
+def outputs(
+    network: nn.Module, examples: Dataset, names: tuple[str, ...], rows: range | None = None
+) -> Iterator[Arrays]:
+    """Yield a network's float32 outputs in eval mode by name, a batch of images at a time.
+
+    Those to a run of rows of the examples, or to all.
+    """
     on = machine.device()
     network = machine.place(network, on).eval()
     normalise = Normalise(examples.spec, on)
-    for images, _ in examples.batches(in_order(len(examples), BATCH)):
+    rows = range(len(examples)) if rows is None else rows
+    for images, _ in examples.batches(in_order(rows, BATCH)):
         with torch.inference_mode():
             found = named(network(normalise(images.to(on))), names)
         yield {name: value.cpu().numpy() for name, value in found.items()}
 
 
 def answers(
-    network: nn.Module, examples: Dataset, task: Task, progress: Progress = silent
+    network: nn.Module,
+    examples: Dataset,
+    task: Task,
+    progress: Progress = silent,
+    rows: range | None = None,
 ) -> Arrays:
-    """Return the network's decoded answers to all images."""
+    """Return the network's decoded answers to a run of rows of the examples, or to all images."""
     names = tuple(output.name for output in task.answers.outputs(examples.spec))
     deployed = task.learner.deployed(network)
     found = []
-    for batch in outputs(deployed, examples, names):
+    for batch in outputs(deployed, examples, names, rows):
         found.append(task.answers.decode(batch, examples.spec))
         progress("answering test images", min(len(found) * BATCH, len(examples)), len(examples))
     return joined(found)

@@ -29,8 +29,8 @@ class Pace:
         self._waited = self._judged = 0.0
         self._images = self._done = 0
 
-    def loaded(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Yield batches as they come, counting their images and the seconds until they do."""
+    def loaded(self, batches: Iterator[Batch], images: int) -> Iterator[Batch]:
+        """Yield batches as they come, counting the images of a step and the seconds until then."""
         while True:
             asked = time.monotonic()
             try:
@@ -39,7 +39,7 @@ class Pace:
                 return
             finally:
                 self._waited += time.monotonic() - asked
-            self._images += len(batch[0])
+            self._images += images
             yield batch
 
     @contextmanager

@@ -10,6 +10,7 @@ from edgepress.methods import Choice, Method
 from edgepress.params import Config
 from edgepress.training import machine
 from edgepress.training.changes import Augment
+from edgepress.training.engines import local
 from edgepress.training.freezing import Freeze
 from edgepress.training.optimizers import sgd
 from edgepress.training.samplers import uniform
@@ -19,6 +20,7 @@ from edgepress.training.weights import ClassWeights
 _SGD = sgd.Params(method="sgd", momentum=0.9, nesterov=True)
 _ONE_CYCLE = one_cycle.Params(method="one_cycle", warmup=0.15)
 _UNIFORM = uniform.Params(method="uniform")
+_LOCAL = local.Params(method="local")
 """Where a recipe names no parts, as recipes did before there were any."""
 
 
@@ -96,6 +98,10 @@ class Recipe(Config):
     gradients: less memory, a third more time, the same weights."""
     compile: bool = False
     """Compile the network with torch.compile; pays on long runs only."""
+    engine: Annotated[Method, Choice("training.engines")] = Field(
+        default=Method("training.engines", "local", local, _LOCAL)
+    )
+    """Who starts the workers that train together: `edgepress methods training.engines`."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -105,8 +111,16 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _two_images(self) -> Self:
-        if self.batch != "auto" and 1 < self.accumulate > self.batch // 2:
+        workers = getattr(self.engine.params, "workers", 1)
+        if self.batch == "auto":
+            if workers > 1:
+                raise ValueError("batch auto is found by one process; name a number with workers")
+            return self
+        passes = self.accumulate * workers
+        if 1 < passes > self.batch // 2:
+            several = f" on {workers} workers" if workers > 1 else ""
             raise ValueError(
-                f"accumulate {self.accumulate} leaves a pass fewer than 2 of {self.batch} images"
+                f"accumulate {self.accumulate}{several} leaves a pass fewer than 2 of "
+                f"{self.batch} images"
             )
         return self

@@ -147,14 +147,14 @@ class Project:
             timeout=timeout,
         )
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start a command in a group of its own, to be killed."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
             env=environment(),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             start_new_session=True,
         )
 

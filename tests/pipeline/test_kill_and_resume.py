@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgepress.records.record import sha256_folder
@@ -64,6 +65,53 @@ def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Proje
     assert resumed.returncode == 0, resumed.stderr
     assert _outputs(project, "models/teacher") == expected
     assert not list(state.glob("train-*"))
+
+
+@pytest.fixture(scope="module")
+def spread(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with two workers for the teacher."""
+    spread = project.copy(tmp_path_factory.mktemp("spread") / "project")
+    spread.change(train={"recipe": {"engine": {"method": "torchrun", "workers": 2}}})
+    return spread
+
+
+def test_teacher_is_written_once_when_two_workers_train_it(spread: Project) -> None:
+    before = _outputs(spread, "models/teacher")
+    ran = spread.run("python", "-m", "stages.train")
+    assert ran.returncode == 0, ran.stderr
+    assert [line for line in ran.stderr.splitlines() if not line.startswith("train: ")] == []
+    assert _outputs(spread, "models/teacher") != before
+    assert not list((spread.folder / ".edgepress" / "checkpoints").glob("train-*"))
+    assert _partials(spread.folder) == []
+
+
+@pytest.mark.soak
+def test_teacher_is_the_same_when_a_worker_was_killed_and_the_run_taken_up(
+    spread: Project,
+) -> None:
+    assert spread.run("python", "-m", "stages.train").returncode == 0
+    expected = _outputs(spread, "models/teacher")
+    subprocess.run(["rm", "-rf", str(spread.folder / "models" / "teacher")], check=True)
+    training = spread.start("python", "-m", "stages.train", stderr=subprocess.PIPE)
+    state = spread.folder / ".edgepress" / "checkpoints"
+    deadline = time.monotonic() + 240
+    while not list(state.glob("train-*/checkpoint.safetensors")):
+        assert training.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = psutil.Process(training.pid).children()
+    next(each for each in workers if each.environ().get("RANK") == "1").kill()
+    said = training.communicate(timeout=240)[1].decode().splitlines()
+    assert training.returncode == 75
+    assert said[-1] == (
+        "train: worker 1 was killed (SIGKILL); run again, and training goes on from its last "
+        "checkpoint; where memory was short, name fewer workers"
+    )
+    assert [line for line in said if not line.startswith("train: ")] == []
+    assert not (spread.folder / "models" / "teacher").exists()
+    resumed = spread.run("python", "-m", "stages.train")
+    assert resumed.returncode == 0, resumed.stderr
+    assert _outputs(spread, "models/teacher") == expected
 
 
 LONGER = [

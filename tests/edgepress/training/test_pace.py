@@ -37,7 +37,7 @@ def slow(clock: Clock, count: int) -> Iterator[Batch]:
 
 def test_epoch_says_rate_shares_and_time_left_when_it_ends(clock: Clock) -> None:
     paced = Pace(5)
-    for _ in paced.loaded(slow(clock, 2)):
+    for _ in paced.loaded(slow(clock, 2), 50):
         clock.now += 3.0
     with paced.judging():
         clock.now += 2.0
@@ -50,9 +50,9 @@ def test_epoch_says_rate_shares_and_time_left_when_it_ends(clock: Clock) -> None
 
 def test_epoch_counts_only_its_own_images_when_it_is_not_the_first(clock: Clock) -> None:
     paced = Pace(2)
-    list(paced.loaded(slow(clock, 4)))
+    list(paced.loaded(slow(clock, 4), 50))
     paced.epoch(LINE)
-    list(paced.loaded(slow(clock, 1)))
+    list(paced.loaded(slow(clock, 1), 50))
     said = paced.epoch({**LINE, "epoch": 2})
     assert "50 images/s, load 100% compute 0% judge 0%" in said
     assert "left" not in said
