@@ -59,8 +59,13 @@ def run(args: argparse.Namespace) -> int:
     )
     folder = FOLDER / _key(params, space, plan)
     sys.stdout.write(f"{folder}: {', '.join(map(str, space.axes))}\n")
-    with _alone(folder):
-        trials = sweep(folder / "journal.log", space, plan, _Process(folder, params, space), _show)
+    try:
+        with _alone(folder):
+            train = _Process(folder, params, space)
+            trials = sweep(folder / "journal.log", space, plan, train, _show)
+    except KeyboardInterrupt:
+        sys.stderr.write("edgepress sweep: stopped; the same command goes on\n")
+        return 130
     found = best(trials, plan)
     if found is None:
         raise UserError("no trial came to its end; try smaller values")
