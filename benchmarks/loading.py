@@ -52,7 +52,7 @@ from edgepress.training.streamed import Streamed
 
 SIDE, BATCH, CLASSES = 400, 64, 4
 SPEC = InputSpec(height=224, width=224, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
-SHARDS = 4
+SHARDS, GROUP = 4, 8192
 Way = Callable[[np.ndarray], Iterator[Any]]
 ENTRY: dict[str, Any] = {"method": "classification"}
 
@@ -234,6 +234,7 @@ def repeated(manifest: Path, out: Path, rows: int) -> None:
     out.mkdir(parents=True)
     table = read_table(manifest)
     table = table.filter(pa.array([each == "ok" for each in table["status"].to_pylist()]))
+    table = pa.concat_tables([table] * -(-GROUP // len(table))).slice(0, GROUP)
     written = 0
     with writing(out, table.schema.field("label").type) as writer:
         while written < rows:

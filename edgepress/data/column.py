@@ -21,10 +21,10 @@ class Column(Generic[T]):
     def __init__(
         self,
         values: Any,
-        rows: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64] | npt.NDArray[np.int32],
         convert: Callable[[Any], T] = lambda value: value,
     ) -> None:
-        """Take a ChunkedArray, places in it, and what makes a value of what Arrow gives."""
+        """Take an array of Arrow, places in it, and what makes a value of what Arrow gives."""
         self._values, self._rows, self._convert = values, rows, convert
 
     def __len__(self) -> int:

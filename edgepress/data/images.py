@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepress.data.column import Column
+from edgepress.data.columns import BEGINNING, Columns
 from edgepress.data.labels import LabelRules
 from edgepress.data.parallel import chunks, ordered
 from edgepress.data.picture import UnusableError
 from edgepress.data.preprocess import decoded, normalise
 from edgepress.data.row_groups import RowGroups, Stored
 from edgepress.data.storage import Storage
-from edgepress.data.table import read_table
 from edgepress.data.window import Window
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
@@ -43,8 +43,8 @@ class ImageSet:
     items that come together.
     """
 
-    def __init__(self, folder: Path, table: Any, rows: npt.NDArray[np.int64]) -> None:
-        """Wrap rows of the table (pyarrow) of the manifest in `folder`; use `open` instead."""
+    def __init__(self, folder: Path, table: Columns, rows: npt.NDArray[np.int32]) -> None:
+        """Wrap rows of the table of the manifest in `folder`; use `open` instead."""
         manifest = Manifest.read(folder)
         self.classes: tuple[str, ...] = manifest.classes
         self.container: Container = manifest.container
@@ -57,16 +57,17 @@ class ImageSet:
         self._mapped: tuple[npt.NDArray[np.uint8], InputSpec] | None = None
         self._threads = threading.local()
         self._row_groups = RowGroups(self._root, manifest.column or "image")
-        self._id: Column[str] = self._column("id")
-        self._sha256: Column[str] = self._column("sha256")
+        self._beginning: Column[bytes] = Column(table.beginnings(), rows)
         self._label: Column[Any] = self._column("label")
         self._crop = Column(table["crop"], rows, lambda crop: crop and Window(*crop))
-        self._place = [self._column(name) for name in ("path", "row", "offset", "length")]
+        begins, rest = table.paths()
+        path = Column(rest, rows, lambda each: begins + each)
+        self._place = [path, *(self._column(name) for name in ("row", "offset", "length"))]
 
     @cached_property
     def ids(self) -> list[str]:
         """Names, stable and readable."""
-        return list(self._id)
+        return list(self._column("id"))
 
     @cached_property
     def labels(self) -> list[Any]:
@@ -76,7 +77,7 @@ class ImageSet:
     @cached_property
     def sha256(self) -> list[str]:
         """Of the encoded bytes."""
-        return list(self._sha256)
+        return list(self._column("sha256"))
 
     @cached_property
     def crops(self) -> list[Window | None]:
@@ -146,7 +147,7 @@ class ImageSet:
     def digest(self, *, labels: bool = False) -> str:
         """Return a sha256 over the files and parts that all images are, over labels if asked."""
         whole = hashlib.sha256()
-        for sha256, crop in zip(self._sha256, self._crop, strict=True):
+        for sha256, crop in zip(self._column("sha256"), self._crop, strict=True):
             whole.update(f"{sha256} {crop and crop.edges}\n".encode())
         for label in self._label if labels else ():
             whole.update(json.dumps(label, sort_keys=True, default=str).encode())
@@ -260,13 +261,13 @@ class ImageSet:
         return decoded(self._checked(rows[0], data), spec, [self._crop[row] for row in rows])
 
     def _checked(self, index: int, data: bytes) -> bytes:
-        if hashlib.sha256(data).hexdigest() != self._sha256[index]:
+        if hashlib.sha256(data).digest()[:BEGINNING] != self._beginning[index]:
             raise self._changed(index, "its bytes are not those of the manifest")
         return data
 
     def _changed(self, index: int, reason: str) -> UserError:
         return UserError(
-            f"image {self._id[index]}: changed since ingest: {reason}; "
+            f"image {self._column('id')[index]}: changed since ingest: {reason}; "
             "put it back as it was, or ingest again"
         )
 
@@ -288,12 +289,12 @@ def _groups(names: Iterable[str | None]) -> Groups:
     return np.unique(own, return_inverse=True)[1].astype(np.int64)
 
 
-def _usable(folder: Path, split: str | None) -> tuple[Any, npt.NDArray[np.int64]]:
+def _usable(folder: Path, split: str | None) -> tuple[Columns, npt.NDArray[np.int32]]:
     """Return the manifest's table and the places of the usable rows, of a split if wanted."""
     # Lists rather than pyarrow.compute, whose first call imports pandas (2 s).
     grouped = ["group"] if Manifest.read(folder).groups else []
-    table = read_table(folder, ["split", "status", *_COLUMNS, *grouped])
-    every = np.arange(len(table))
+    table = Columns(folder, ["split", "status", *_COLUMNS, *grouped])
+    every = np.arange(len(table), dtype=np.int32)
     status: Column[str] = Column(table["status"], every)
     splits: Column[str] = Column(table["split"], every)
     fine = (

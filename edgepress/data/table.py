@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,18 +87,31 @@ def writing(folder: Path, label: pa.DataType, name: str = TABLE) -> Iterator[Wri
         writer.flush()
 
 
-def read_table(folder: Path, columns: list[str] | None = None) -> Any:
+def read_table(folder: Path) -> Any:
     """Return the manifest's table (pyarrow); a missing, damaged or foreign one is a UserError."""
+    with open_table(folder, NAMES) as file:
+        try:
+            return file.read(list(NAMES)).select(list(NAMES))
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(folder, error) from None
+
+
+def open_table(folder: Path, names: Sequence[str]) -> Any:
+    """Open the manifest's table (pyarrow's ParquetFile), which has columns of these names."""
     path = folder / TABLE
     try:
-        with pq.ParquetFile(path) as file:  # pq.read_table would import pandas, 2 s
-            table = file.read(columns)
+        file = pq.ParquetFile(path)  # pq.read_table would import pandas, 2 s
     except FileNotFoundError:
         raise UserError(f"{path}: file not found; run the ingest stage") from None
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: cannot be read: {error}; run the ingest stage anew") from None
-    wanted = columns or list(NAMES)
-    missing = [name for name in wanted if name not in table.column_names]
+        raise unreadable(folder, error) from None
+    missing = [name for name in names if name not in file.schema_arrow.names]
     if missing:
+        file.close()
         raise UserError(f"{path}: lacks the column {missing[0]}; run the ingest stage anew")
-    return table.select(wanted)
+    return file
+
+
+def unreadable(folder: Path, error: Exception) -> UserError:
+    """Return what is said of a table that cannot be read."""
+    return UserError(f"{folder / TABLE}: cannot be read: {error}; run the ingest stage anew")
