@@ -331,10 +331,15 @@ def _taught(tree: dict[str, Any], where: str) -> None:
 def _learnt(tree: dict[str, Any], where: str) -> None:
     """Hold a recipe that learns nothing against the weights that it needs."""
     try:
-        recipe = resolve("training", lookup(tree, "train.recipe", where), where, "train.recipe")
+        recipe, backbone = (
+            resolve(room, lookup(tree, key, where), where, key)
+            for room, key in (("training", "train.recipe"), ("backbones", "train.backbone"))
+        )
     except UserError:
         return  # Refused by its own rule.
-    if not getattr(recipe.module, "LEARNS", True) and not tree["train"].get("weights"):
+    learns = getattr(recipe.module, "LEARNS", True)
+    comes_trained = getattr(backbone.module, "TRAINED", False)
+    if not learns and not comes_trained and not tree["train"].get("weights"):
         raise UserError(
             f"{where}: train.weights: missing; train.recipe.method {recipe.name} learns nothing, "
             "so name the file of a trained network"

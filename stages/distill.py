@@ -19,7 +19,7 @@ USES = {
     "distill.head": "heads",
     "distill.recipe": "distillation",
 }
-FILES = ("distill.weights",)
+FILES = ("distill.weights", "distill.backbone")
 PROCESSOR = "instructions"
 
 

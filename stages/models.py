@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +15,7 @@ from edgepress.bundles import bundle
 from edgepress.bundles.network import Blueprint, Network, build
 from edgepress.bundles.weights import begin, given
 from edgepress.data.images import ImageSet
+from edgepress.errors import UserError
 from edgepress.progress import Progress
 from edgepress.records.bundle import WEIGHTS
 from edgepress.records.history import History
@@ -26,12 +28,15 @@ from edgepress.records.selection import Selection
 from edgepress.tasks.task import Task
 from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint, run_key
-from edgepress.training.examples import Dataset
+from edgepress.training.examples import Dataset, Normalise
 from stages import loading
 from stages.decoded import Wanted
 from stages.places import MANIFEST, PARAMS, SCRATCH, SELECTION
 from stages.progress import Lines
 from stages.stage import Stage, refuse_strangers
+
+_HELD = 32
+"""Training images on which a network is held against the file that it was made of."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,10 @@ def read_splits(stage: Stage, progress: Progress) -> Splits:
 def begun(
     stage: Stage, section: str, splits: Splits, *, whole: bool = False
 ) -> tuple[Network, dict[str, str]]:
-    """Return the network of a section of params.yaml, and the sha256 of weights it starts from.
+    """Return the network of a section of params.yaml, and the sha256 of the file it starts from.
 
     Without `weights`, and where they do not fit, it has those of the run's seed; with `whole` that
-    is refused.
+    is refused. A backbone that comes with its weights is held against its file on real images.
     """
     torch.manual_seed(stage.seed)
     spec = splits.train.spec
@@ -86,11 +91,26 @@ def begun(
     refuse_strangers(stage)  # before the training that would be lost
     weights = given(stage.raw(section), str(PARAMS), section)
     if weights is None:
-        return network, {}
+        return network, _brought(stage, section, network, splits)
     digest, fit = begin(network, weights, f"{PARAMS}: {section}.weights", whole=whole)
     if not stage.follows:
         sys.stderr.write(f"{stage.title}: weights {weights.path}: {fit}\n")
     return network, {"weights": digest}
+
+
+def _brought(stage: Stage, section: str, network: Network, splits: Splits) -> dict[str, str]:
+    """Return the sha256 of the file that a network's backbone was made of, if it was of one."""
+    if network.backbone.original is None:
+        return {}
+    rows = np.linspace(0, len(splits.train) - 1, min(_HELD, len(splits.train))).astype(int)
+    ((images, _),) = splits.train.batches([rows])
+    prepared = Normalise(splits.train.spec, torch.device("cpu"))(images)
+    try:
+        origin = network.backbone.origin(prepared)
+    except UserError as error:
+        raise UserError(f"{PARAMS}: {section}.backbone: {error}") from None
+    sys.stderr.write(f"{stage.title}: {origin.told}\n")
+    return origin.lineage
 
 
 def job(

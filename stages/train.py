@@ -18,7 +18,7 @@ USES = {
     "train.head": "heads",
     "train.recipe": "training",
 }
-FILES = ("train.weights",)
+FILES = ("train.weights", "train.backbone")
 PROCESSOR = "instructions"
 
 

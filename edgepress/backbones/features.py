@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgepress.errors import UserError
 from edgepress.records.inputs import InputSpec
@@ -26,11 +26,30 @@ class FeatureInfo:
     """1 for a map as large as the input; 0 for pooled features."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The user's file that a network was made of, structure and weights."""
+
+    lineage: dict[str, str]
+    """sha256 of its parts."""
+    told: str
+    """What became of it, in one line."""
+
+
 class Backbone(nn.Module):
     """A network without a head: maps images to a Tensor (pooled) or a list of Tensors (maps)."""
 
     info: tuple[FeatureInfo, ...]
     """One per feature, in order; none where it gives the task's outputs."""
+    held: Mapping[str, Any] = {}
+    """What a Bundle says of its structure beside its entry of params.yaml."""
+
+    original: Any = None
+    """The user's file that it was made of just now; most are made of none."""
+
+    def origin(self, images: Tensor) -> Origin:
+        """Hold it against its `original` on images [N, C, H, W]; other answers are a UserError."""
+        raise NotImplementedError
 
     def depths(self) -> dict[str, int]:
         """Return how deep every parameter lies, by name: 0 next to the input."""

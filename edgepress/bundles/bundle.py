@@ -50,7 +50,7 @@ def save(folder: Path, network: nn.Module, draft: Draft) -> Bundle:
     cost = _counting.count(network, draft.input.shape)
     bundle = Bundle(
         task=draft.task.entry,
-        backbone=draft.backbone,
+        backbone={**draft.backbone, **getattr(network.backbone, "held", {})},
         head=draft.head,
         classes=draft.task.classes,
         input=draft.input,

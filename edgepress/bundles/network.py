@@ -117,8 +117,14 @@ def _try(network: Network, blueprint: Blueprint) -> None:
         if not _as_asked(shape, output, blueprint):
             raise UserError(
                 f"{blueprint.where}: {_head_key(blueprint)}: gives {output.name} {shape}, the "
-                f"task asks for {output.shape}; choose another head"
+                f"task asks for {output.shape}; {_advice(blueprint)}"
             )
+
+
+def _advice(blueprint: Blueprint) -> str:
+    if blueprint.head.get("method") == "own":
+        return "take a model of as many classes as the images have, or images of its classes"
+    return "choose another head"
 
 
 def _as_asked(shape: tuple[int, ...], output: TensorSpec, blueprint: Blueprint) -> bool:

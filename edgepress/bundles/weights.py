@@ -12,6 +12,7 @@ from edgepress.bundles import fitting, state_dict
 from edgepress.bundles.fit import Fit
 from edgepress.bundles.network import Network
 from edgepress.errors import UserError
+from edgepress.methods import module
 from edgepress.params import Config, validate
 from edgepress.records.record import sha256_file
 
@@ -33,8 +34,12 @@ def given(section: dict[str, Any], where: str, key: str) -> Weights | None:
     if raw is None:
         return None
     weights = validate(Weights, raw, where, f"{key}.weights")
-    if (section.get("backbone") or {}).get("pretrained"):
+    backbone = section.get("backbone") or {}
+    if backbone.get("pretrained"):
         raise UserError(f"{where}: {key}: weights and backbone.pretrained exclude each other")
+    name = backbone.get("method")
+    if name and getattr(module("backbones", str(name), where), "TRAINED", False):
+        raise UserError(f"{where}: {key}.weights: backbone {name} has its own; leave weights out")
     return weights
 
 

@@ -82,8 +82,9 @@ def _quantize(job: ExportJob, model: torch.nn.Module) -> torch.nn.Module:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     images = job.calibration_images()
-    sample = torch.from_numpy(np.repeat(next(iter(images)), 2, axis=0))
-    items = {0: torch.export.Dim.AUTO}
+    alone = any(getattr(part, "one_image", False) for part in model.modules())
+    sample = torch.from_numpy(np.repeat(next(iter(images)), 1 if alone else 2, axis=0))
+    items = None if alone else {0: torch.export.Dim.AUTO}
     program = torch.export.export(model, (sample,), dynamic_shapes=((items,),), strict=False)
     scheme = get_symmetric_quantization_config(is_per_channel=job.quantized.recipe.per_channel)
     quantizer = XNNPACKQuantizer().set_global(scheme)
@@ -91,7 +92,7 @@ def _quantize(job: ExportJob, model: torch.nn.Module) -> torch.nn.Module:
     quantizer.set_filter_function(lambda node: node not in floats.of(node.graph))
     prepared = prepare_pt2e(program.module(), quantizer)
     with torch.no_grad():
-        for batch in images.batches(OBSERVED):
+        for batch in images.batches(1 if alone else OBSERVED):
             prepared(torch.from_numpy(batch))
     converted: torch.nn.Module = convert_pt2e(prepared)
     return converted

@@ -36,8 +36,11 @@ class Own(nn.Module):
         """Return a Tensor, or a tuple of as many as the task has outputs."""
         if isinstance(found, Mapping):
             found = tuple(found[name] for name in self.names)
-        if isinstance(found, Tensor):
+        if not isinstance(found, tuple | list):  # A Tensor, or what torch.fx traces in its place.
             return found
+        if len(found) != len(self.names):
+            asked = ", ".join(self.names)
+            raise ValueError(f"the model gives {len(found)} outputs, the task asks for {asked}")
         return found[0] if len(found) == 1 else tuple(found)
 
 

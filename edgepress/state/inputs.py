@@ -1,12 +1,13 @@
 """Inputs: the user's own files by name, size and time, so that a change of them is seen.
 
 A source reads images where they lie, outside what the pipeline versions, and so does an encoder
-that takes embeddings made elsewhere, and a network that starts from weights. A stamp of them stands
-in for them as a dependency.
+that takes embeddings made elsewhere, and a network that starts from weights or is a file itself. A
+stamp of them stands in for them as a dependency.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ def stamp(*entries: dict[str, Any]) -> dict[str, Any]:
 def _files(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Yield relative name and status of every file at or below `root`, links followed once."""
     if root.is_file():
-        yield root.name, root.stat()
+        # An ONNX file may keep its weights beside itself, under a name that begins with its own.
+        beside = f"{glob.escape(root.name)}{'*' if root.suffix == '.onnx' else ''}"
+        for path in sorted(root.parent.glob(beside)):
+            yield path.name, path.stat()
     for path in walk(root) if root.is_dir() else ():
         yield path.relative_to(root).as_posix(), path.stat() if path.exists() else path.lstat()

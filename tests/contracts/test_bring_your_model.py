@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import timm
 import torch
 import yaml
+from onnx import helper, numpy_helper
 
 from edgepress.commands.preset import merge
 from edgepress.params import validate
@@ -95,6 +98,33 @@ def test_network_of_the_page_is_built_and_read_again_as_a_bundle(
     assert record.backbone["entry"] == "nets.small:Net"
     images = torch.randn(spec.shape)
     assert torch.equal(again(images), network.eval()(images))
+
+
+def test_onnx_file_is_taken_and_told_as_the_page_says() -> None:
+    from edgepress.bundles.network import Blueprint, build
+
+    section = "model.onnx alone"
+    tree = merged(section)
+    spec = validate(InputSpec, tree["input"], "params.yaml", "input")
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["maps"]),
+        helper.make_node("GlobalAveragePool", ["maps"], ["vector"]),
+        helper.make_node("Flatten", ["vector"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["y"]),
+    ]
+    weight = numpy_helper.from_array(np.ones((2, 1, 3, 3), np.float32), "w")
+    image = helper.make_tensor_value_info("x", 1, list(spec.shape))
+    given = helper.make_tensor_value_info("y", 1, None)
+    graph = helper.make_graph(nodes, "g", [image], [given], [weight])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), "model.onnx")
+    assert problems(tree, "params.yaml") == []
+    outputs = open_task(("a", "b")).learner.outputs(spec)
+    train = tree["train"]
+    network = build(Blueprint(train["backbone"], train["head"], spec, outputs))
+    origin = network.backbone.origin(torch.randn(32, *spec.shape[1:]))
+    told = re.sub(r"at most [0-9.e+-]+ of", "at most N of", origin.told)
+    assert f"train: {told}\n" == block(section, "text")
 
 
 def test_dvc_reads_what_the_page_says_once_it_is_merged() -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import yaml
+from onnx import helper, numpy_helper
 
+from edgepress.bundles import bundle
 from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval, Score
 from edgepress.records.record import sha256_file
@@ -59,8 +62,12 @@ def splits() -> models.Splits:
     return models.Splits(examples, examples, examples, open_task(("a", "b")), ("0", "1"))
 
 
-def staged(weights: dict[str, Any] | None) -> Stage:
-    section = {"backbone": BACKBONE, "head": {"method": "linear"}, "weights": weights}
+def staged(
+    weights: dict[str, Any] | None,
+    backbone: dict[str, Any] = BACKBONE,
+    head: str = "linear",
+) -> Stage:
+    section = {"backbone": backbone, "head": {"method": head}, "weights": weights}
     tree = {"seed": 0, "input": INPUT, "task": {"method": "classification"}, "train": section}
     Path("params.yaml").write_text(yaml.safe_dump(tree))
     return Stage("train")
@@ -86,3 +93,30 @@ def test_network_starts_from_the_file_and_says_so_when_weights_are_given(
     digest = sha256_file(Path("own.pth"))
     assert origin == {"weights": digest}
     assert models.draft(stage, "train", splits.task, origin).lineage["weights"] == digest
+
+
+def test_onnx_file_is_held_against_onnx_runtime_on_the_training_images(
+    splits: models.Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stage = staged(None, {"method": "onnx", "path": "model.onnx"}, "own")
+    weight = numpy_helper.from_array(np.ones((2, 1, 16, 16), np.float32), "w")
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["maps"]),
+        helper.make_node("Flatten", ["maps"], ["y"]),
+    ]
+    image = helper.make_tensor_value_info("x", 1, ["n", 1, 16, 16])
+    logits = helper.make_tensor_value_info("y", 1, None)
+    graph = helper.make_graph(nodes, "g", [image], [logits], [weight])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), "model.onnx")
+    network, origin = models.begun(stage, "train", splits)
+    assert origin == {"onnx": sha256_file(Path("model.onnx"))}
+    assert "train: model.onnx: 2 operators of opset 17; answers to 2 images as ONNX Runtime's" in (
+        capsys.readouterr().err
+    )
+    draft = models.draft(stage, "train", splits.task, origin)
+    assert bundle.save(Path("teacher"), network, draft).backbone["graph"]["steps"]

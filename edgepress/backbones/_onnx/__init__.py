@@ -1,0 +1,1 @@
+"""Machinery of the backbone `onnx`: a file is read, made static, written as steps of torch."""
