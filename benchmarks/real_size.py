@@ -24,8 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,17 +154,12 @@ def train(kill: int, checkpoints: float) -> None:
     from stages import train as trained
     from stages.stage import main
 
-    class Killing(progress.Lines):
-        def __call__(self, what: str, done: int, total: int, note: str = "", /) -> None:
-            if what == "training" and done == kill:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    @contextmanager
-    def killing(title: str) -> Iterator[progress.Lines]:
-        yield Killing(title, sys.stderr)
+    def killing(lines: object, what: str, done: int, *rest: object) -> None:  # noqa: ARG001
+        if what == "training" and done == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     loop.SECONDS_BETWEEN_CHECKPOINTS = checkpoints
-    trained.lines = killing
+    progress.Lines.__call__ = killing  # type: ignore[method-assign, assignment]
     sys.argv[1:] = []
     main("train", trained.work)
 
