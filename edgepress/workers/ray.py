@@ -47,8 +47,13 @@ class Cluster:
 
 
 @contextmanager
-def connected(address: str | None = None, workers: int | None = None) -> Iterator[Cluster]:
-    """Join the Ray cluster at `address`, or start one on this machine with `workers` workers."""
+def connected(
+    address: str | None = None, workers: int | None = None, key: str = "--"
+) -> Iterator[Cluster]:
+    """Join the Ray cluster at `address`, or start one on this machine with `workers` workers.
+
+    `key` is what stands before the word address where the user has written it.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
@@ -68,7 +73,7 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         ray.init(**options)
     except Exception as error:  # Ray raises plain ones where its processes do not come up in time
         ray.shutdown()
-        raise _refusal(address, error) from None
+        raise _refusal(address, error, key) from None
     try:
         # A span is lost with its machine, not with its error: those are the user's to see.
         remote = ray.remote(num_cpus=1, max_retries=3)(_call)
@@ -77,15 +82,15 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         ray.shutdown()
 
 
-def _refusal(address: str | None, error: Exception) -> UserError:
+def _refusal(address: str | None, error: Exception, key: str) -> UserError:
     clause = str(error).splitlines()[0] if str(error) else type(error).__name__
     if address is None:
         return UserError(
-            f"--engine ray: Ray does not start on this machine ({clause}); try again when it is "
-            "less busy, or use --engine local"
+            f"engine ray: Ray does not start on this machine ({clause}); try again when it is "
+            "less busy, or use the engine local"
         )
     return UserError(
-        f"--address {address}: no Ray cluster answers ({clause}); start one with "
+        f"{key}address {address}: no Ray cluster answers ({clause}); start one with "
         "`ray start --head`, or name the HOST:PORT it prints"
     )
 

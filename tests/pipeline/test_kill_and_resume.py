@@ -114,6 +114,26 @@ def test_teacher_is_the_same_when_a_worker_was_killed_and_the_run_taken_up(
     assert _outputs(spread, "models/teacher") == expected
 
 
+@pytest.mark.soak
+def test_teacher_is_the_same_when_ray_starts_a_killed_worker_again(spread: Project) -> None:
+    assert spread.run("python", "-m", "stages.train").returncode == 0
+    weights = spread.folder / "models" / "teacher" / "weights.safetensors"
+    expected = weights.read_bytes()
+    weights.unlink()
+    spread.change(train={"recipe": {"engine": {"method": "ray", "workers": 2}}})
+    training = spread.start("python", "-m", "stages.train")
+    state = spread.folder / ".edgepress" / "checkpoints"
+    deadline = time.monotonic() + 240
+    while not list(state.glob("train-*/checkpoint.safetensors")):
+        assert training.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    started = psutil.Process(training.pid).children(recursive=True)
+    next(each for each in started if "ray::RayTrainWorker" in " ".join(each.cmdline())).kill()
+    assert training.wait(timeout=400) == 0
+    assert weights.read_bytes() == expected
+
+
 LONGER = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in ("check", "embed", "curate", "distill", "slim")

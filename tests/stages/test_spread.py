@@ -41,6 +41,10 @@ def _said(engine: dict[str, Any] | None, capsys: pytest.CaptureFixture[str]) -> 
     [
         ({**TWO, "workers": 1}, "2 train: params.yaml: train.recipe.engine.workers: Input should"),
         ({"method": "tourchrun"}, "2 train: params.yaml: train.recipe.engine.method: 'tourchrun'"),
+        (
+            {"method": "ray", "workers": 2, "address": "127.0.0.1:1"},
+            "2 train: engine.address 127.0.0.1:1: no Ray cluster answers (",
+        ),
         ("torchrun", "2 train: params.yaml: train.recipe.engine: expected a mapping"),
     ],
 )
