@@ -15,10 +15,12 @@ from edgepress.errors import UserError, nearest
 from edgepress.params import parse_yaml, read_yaml
 from edgepress.recipes import BASE
 from edgepress.records.record import write_atomically
-from edgepress.sections import BOUNDS, EITHER, FREE, problems
+from edgepress.sections import BOUNDS, EITHER, FREE, METHODS, problems
 
 PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
+DEFAULT = "digits"
+"""The preset that says everything."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     read_yaml(PARAMS)
     before = PARAMS.read_text(encoding="utf-8")
     path = find(PRESETS, args.name)
-    after = merge(before, read_yaml(path), str(path))
+    preset, default = read_yaml(path), read_yaml(find(PRESETS, DEFAULT))
+    after = merge(led_back(before, preset, default), preset, str(path))
     found = problems(_load(after), f"{PARAMS} with {path}")
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -57,14 +60,37 @@ def find(folder: Path, name: str) -> Path:
     return folder / f"{name}.yaml"
 
 
+def led_back(text: str, preset: dict[str, Any], default: dict[str, Any]) -> str:
+    """Return `text` with the default's entries where the preset's keys would not fit its own.
+
+    Presets change the default: keys of one do not fit another method than the default's unless they
+    name it, and where the text names a recipe, its `base`, the keys to change are not there.
+    """
+    tree = _load(text)
+    for key in METHODS:
+        now, asked, first = (_at(each, key) for each in (tree, preset, default))
+        method = asked and "method" not in asked and _method(now) != _method(first)
+        if method or (now.get(BASE) is not None and BASE not in asked):
+            section, *inner = key.split(".")
+            text = merge(text, {section: {inner[0]: first} if inner else first}, DEFAULT)
+    return text
+
+
+def _at(tree: Any, key: str) -> dict[str, Any]:
+    """Return the mapping at a dotted key; an empty one where there is none."""
+    for name in key.split("."):
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, dict) else {}
+
+
 def merge(text: str, preset: dict[str, Any], where: str) -> str:
     """Return the YAML `text` with the preset's values in place, its comments and order kept.
 
-    Mappings are merged key by key; one that names another `method` is replaced as a whole, one that
-    names another `base` loses what that recipe says, and replaced is
-    a value that may be a word or a mapping. In the free sections (variants, exporters, budgets,
-    bounds by precision or score) entries may be added, and null removes one. With another task the
-    bounds of the last one's scores are gone.
+    Mappings are merged key by key; one that names another `method` is replaced as a whole, and so
+    are one whose recipe, its `base`, the preset does not name and a value that may be a word or a
+    mapping; one that names another `base` loses what that recipe says. In the free sections
+    (variants, exporters, budgets, bounds by precision or score) entries may be added, and null
+    removes one. With another task the bounds of the last one's scores are gone.
     """
     yaml = _round_trip()
     tree = yaml.load(text)
@@ -85,7 +111,8 @@ def _merge(
     entries = ".".join(path) in (*FREE, *BOUNDS)
     # What is checked key by key later may grow; elsewhere a key that is not there is a slip.
     grows = entries or path[:1] in {(name,) for name in FREE} or "method" in {*tree, *preset}
-    if "method" in preset and preset["method"] != tree.get("method"):
+    other = "method" in preset and preset["method"] != tree.get("method")
+    if other or (tree.get(BASE) is not None and BASE not in preset):
         # Emptied rather than exchanged: comments and blank lines that follow hang on the mapping.
         tree.clear()
     for key in _said_by(preset.get(BASE), where) if preset.get(BASE) != tree.get(BASE) else ():

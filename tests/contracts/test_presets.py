@@ -12,7 +12,7 @@ import torch
 import yaml
 from onnx import helper
 
-from edgepress.commands.preset import merge
+from edgepress.commands.preset import led_back, merge
 from edgepress.params import read_yaml
 from edgepress.sections import problems
 
@@ -57,7 +57,8 @@ def _in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def merged(text: str, name: str) -> str:
     path = ROOT / "presets" / f"{name}.yaml"
-    return merge(text, read_yaml(path), str(path))
+    default = read_yaml(ROOT / "presets" / "digits.yaml")
+    return merge(led_back(text, read_yaml(path), default), read_yaml(path), str(path))
 
 
 def test_shipped_presets_are_there_when_listed() -> None:
@@ -81,6 +82,14 @@ def test_digits_is_the_committed_file_to_the_byte_when_merged() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_digits_leads_back_when_another_preset_was_written(name: str) -> None:
     assert yaml.safe_load(merged(merged(PARAMS, name), "digits")) == yaml.safe_load(PARAMS)
+
+
+@pytest.mark.parametrize("before", ["folder", "onnx"])
+def test_entries_are_the_presets_own_when_one_of_other_methods_was_written(before: str) -> None:
+    after = merged(merged(PARAMS, before), "bccd")
+    direct = merged(PARAMS, "bccd")
+    for key in ("embed", "curate", "train", "distill", "slim"):
+        assert yaml.safe_load(after)[key] == yaml.safe_load(direct)[key]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def train(project: Path, computed: bool) -> subprocess.CompletedProcess[str]:
         "recipe": recipe,
     }
     tree = {**PARAMS, "input": INPUT, "precisions": [], "train": section}
+    tree.update(distill={"recipe": {}}, slim={})
     (project / "params.yaml").write_text(yaml.safe_dump(tree))
     return subprocess.run(
         [sys.executable, "-m", "stages.train"],
