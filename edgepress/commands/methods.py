@@ -105,9 +105,9 @@ def parameters(model: Any) -> tuple[Parameter, ...]:
     found = _fields(schema, schema.get("$defs", {}), "")
     # What a method of another room is by default is no JSON, and so not in the schema.
     given = {
-        name: json.dumps(field.default.params.model_dump(mode="json"))
+        name: json.dumps(default.params.model_dump(mode="json"))
         for name, field in model.model_fields.items()
-        if isinstance(field.default, Method)
+        if isinstance(default := field.get_default(call_default_factory=True), Method)
     }
     named = (replace(each, default=given.get(each.name, each.default)) for each in found)
     return tuple(each for each in named if each.name != "method")

@@ -8,8 +8,10 @@ of this very network on this machine, since small ones are bound by other things
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgepress import recipes
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from edgepress.training.machine import Precision
+
 FORWARD_AND_BACKWARD = 3
 _MEASURED_S = 0.6
-_BATCH_MACS = 4e9
-"""Multiply-accumulates of a measured step's forward passes, at most: a second on a slow core."""
+_BATCH_MACS = 3e10
+"""Multiply-accumulates of a measured step, at most: a second on a slow core. Of fewer images than
+a handful the rate is not that of training."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,9 @@ def measured(params: dict[str, Any], stage: str, where: str) -> Work:
     from edgepress.backbones._counting import count
 
     spec = validate(InputSpec, params.get("input"), where, "input")
-    asked = _recipe(params, stage).get("batch")
+    recipe, views = _recipe(params, stage), 1
+    asked = recipe.get("batch")
     batch = asked if isinstance(asked, int) else 32
-    views = 1
     if stage == "embed":
         network, spec, views = _encoder(params, spec, where)
     else:
@@ -67,9 +72,10 @@ def measured(params: dict[str, Any], stage: str, where: str) -> Work:
     one = max(1, count(network, spec.shape).macs)
     fits = int(_BATCH_MACS / (one * FORWARD_AND_BACKWARD))
     size = max(2, min(batch * views, fits))
-    rate = _rate(network, torch.rand(size, *spec.shape[1:])) / views
+    precision = recipe.get("precision", "fp32")
+    rate = _rate(network, torch.rand(size, *spec.shape[1:]), precision) / views
     teacher = 0.0
-    if stage == "distill" and _recipe(params, stage).get("augment") not in (None, "none"):
+    if stage == "distill" and recipe.get("augment") not in (None, "none"):
         taught = _network(params, "train", spec, where)
         teacher = float(max(1, count(taught, spec.shape).macs))
     passes = views * one * FORWARD_AND_BACKWARD
@@ -108,25 +114,29 @@ def _encoder(
     return network, seen, views
 
 
-def _rate(network: nn.Module, images: torch.Tensor) -> float:
+def _rate(network: nn.Module, images: torch.Tensor, precision: Precision) -> float:
     """Return the images a second of forward and backward passes, here and now."""
     from edgepress.training import machine
 
     device = machine.device()
     network = machine.place(network, device).train()
     images = machine.arrange(images.to(device), machine.layout(network, device))
-    _step(network, images)
+    context = partial(machine.autocast, precision, device)
+    _step(network, images, context)  # warms up
     steps, begun = 0, time.perf_counter()
     while steps == 0 or time.perf_counter() - begun < _MEASURED_S:
-        _step(network, images)
+        _step(network, images, context)
         steps += 1
     return steps * len(images) / (time.perf_counter() - begun)
 
 
-def _step(network: nn.Module, images: torch.Tensor) -> None:
+def _step(
+    network: nn.Module, images: torch.Tensor, context: Callable[[], AbstractContextManager[object]]
+) -> None:
     """Go forward and back once; reading the sum waits for a GPU to be done."""
     network.zero_grad()
-    total = sum(each.float().mean() for each in _tensors(network(images)))
+    with context():
+        total = sum(each.float().mean() for each in _tensors(network(images)))
     total.backward()
     total.item()
 

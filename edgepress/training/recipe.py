@@ -21,8 +21,8 @@ _SGD = sgd.Params(method="sgd", momentum=0.9, nesterov=True)
 _ONE_CYCLE = one_cycle.Params(method="one_cycle", warmup=0.15)
 _UNIFORM = uniform.Params(method="uniform")
 _LOCAL = local.Params(method="local")
-"""Where a recipe names no parts, as recipes did before there were any."""
-
+"""Where a recipe names no parts, as recipes did before there were any. Fields make their methods
+of them when asked, since a method is no JSON that a schema could show."""
 
 MOST = 65_536
 """Images of a step."""
@@ -55,11 +55,11 @@ class Recipe(Config):
     weight_decay: float = Field(ge=0, le=1)
     """How far weights are pulled to zero; biases and normalisation are left out."""
     optimizer: Annotated[Method, Choice("training.optimizers")] = Field(
-        default=Method("training.optimizers", "sgd", sgd, _SGD)
+        default_factory=lambda: Method("training.optimizers", "sgd", sgd, _SGD)
     )
     """What makes steps of gradients: `edgepress methods training.optimizers`."""
     schedule: Annotated[Method, Choice("training.schedules")] = Field(
-        default=Method("training.schedules", "one_cycle", one_cycle, _ONE_CYCLE)
+        default_factory=lambda: Method("training.schedules", "one_cycle", one_cycle, _ONE_CYCLE)
     )
     """How the learning rate goes with time: `edgepress methods training.schedules`."""
     loss: Annotated[Method | None, Choice("training.losses", optional=True)] = None
@@ -69,7 +69,7 @@ class Recipe(Config):
     """How much each class counts in the loss: none, balanced, effective_number, or a mapping class:
     weight, in which a class that is not named has 1."""
     sampler: Annotated[Method, Choice("training.samplers")] = Field(
-        default=Method("training.samplers", "uniform", uniform, _UNIFORM)
+        default_factory=lambda: Method("training.samplers", "uniform", uniform, _UNIFORM)
     )
     """How often each image is seen: `edgepress methods training.samplers`."""
     freeze: Freeze | None = None
@@ -99,7 +99,7 @@ class Recipe(Config):
     compile: bool = False
     """Compile the network with torch.compile; pays on long runs only."""
     engine: Annotated[Method, Choice("training.engines")] = Field(
-        default=Method("training.engines", "local", local, _LOCAL)
+        default_factory=lambda: Method("training.engines", "local", local, _LOCAL)
     )
     """Who starts the workers that train together: `edgepress methods training.engines`."""
 
