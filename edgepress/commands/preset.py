@@ -34,8 +34,9 @@ def run(args: argparse.Namespace) -> int:
     read_yaml(PARAMS)
     before = PARAMS.read_text(encoding="utf-8")
     path = find(PRESETS, args.name)
-    preset, default = read_yaml(path), read_yaml(find(PRESETS, DEFAULT))
-    after = merge(led_back(before, preset, default), preset, str(path))
+    preset, default = read_yaml(path), PRESETS / f"{DEFAULT}.yaml"
+    led = led_back(before, preset, read_yaml(default)) if default.is_file() else before
+    after = merge(led, preset, str(path))
     found = problems(_load(after), f"{PARAMS} with {path}")
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
