@@ -17,19 +17,19 @@ from edgepress.planning.images import training_images
 
 TRAINING = ("embed", "train", "distill", "slim")
 _TYPICAL = {
-    "ingest": 4.0,
-    "check": 7.0,
-    "embed": 8.0,
-    "curate": 5.0,
+    "ingest": 3.0,
+    "check": 5.0,
+    "embed": 5.0,
+    "curate": 3.0,
     "train": 8.0,
     "distill": 8.0,
-    "slim": 10.0,
-    "quantize": 10.0,
-    "export": 15.0,
-    "validate": 20.0,
+    "slim": 8.0,
+    "quantize": 5.0,
+    "export": 7.0,
+    "validate": 8.0,
     "judge": 2.0,
-    "report": 6.0,
-    "register": 15.0,
+    "report": 4.0,
+    "register": 7.0,
 }
 """Seconds on two cores, imports among them, for small networks; of training all but its steps."""
 _PER_IMAGE = {"ingest": 0.004, "train": 0.006}
