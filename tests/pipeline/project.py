@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,15 @@ class Project:
             stderr=stderr,
             start_new_session=True,
         )
+
+    def await_checkpoint(self, training: subprocess.Popen[bytes], timeout: float = 120) -> None:
+        """Wait until a started training has left a checkpoint; one that ended fails the test."""
+        deadline = time.monotonic() + timeout
+        checkpoints = self.folder / ".edgepress" / "checkpoints"
+        while not list(checkpoints.glob("train-*/checkpoint.safetensors")):
+            assert training.poll() is None, "the training ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def repro(self, *arguments: str) -> str:
         """Run `dvc repro` and return its output; a failure fails the test with all of it."""

@@ -54,11 +54,7 @@ def test_teacher_is_the_same_when_training_was_killed_and_resumed(project: Proje
     subprocess.run(["rm", "-rf", str(project.folder / "models" / "teacher")], check=True)
     training = project.start("python", "-m", "stages.train")
     state = project.folder / ".edgepress" / "checkpoints"
-    deadline = time.monotonic() + 120
-    while not list(state.glob("train-*/checkpoint.safetensors")):
-        assert training.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    project.await_checkpoint(training)
     kill(training)
     assert not (project.folder / "models" / "teacher").exists()
     resumed = project.run("python", "-m", "stages.train")
@@ -93,12 +89,7 @@ def test_teacher_is_the_same_when_a_worker_was_killed_and_the_run_taken_up(
     expected = _outputs(spread, "models/teacher")
     subprocess.run(["rm", "-rf", str(spread.folder / "models" / "teacher")], check=True)
     training = spread.start("python", "-m", "stages.train", stderr=subprocess.PIPE)
-    state = spread.folder / ".edgepress" / "checkpoints"
-    deadline = time.monotonic() + 240
-    while not list(state.glob("train-*/checkpoint.safetensors")):
-        assert training.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    spread.await_checkpoint(training, timeout=240)
     workers = psutil.Process(training.pid).children()
     next(each for each in workers if each.environ().get("RANK") == "1").kill()
     said = training.communicate(timeout=240)[1].decode().splitlines()
@@ -122,12 +113,7 @@ def test_teacher_is_the_same_when_ray_starts_a_killed_worker_again(spread: Proje
     weights.unlink()
     spread.change(train={"recipe": {"engine": {"method": "ray", "workers": 2}}})
     training = spread.start("python", "-m", "stages.train")
-    state = spread.folder / ".edgepress" / "checkpoints"
-    deadline = time.monotonic() + 240
-    while not list(state.glob("train-*/checkpoint.safetensors")):
-        assert training.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    spread.await_checkpoint(training, timeout=240)
     started = psutil.Process(training.pid).children(recursive=True)
     next(each for each in started if "ray::RayTrainWorker" in " ".join(each.cmdline())).kill()
     assert training.wait(timeout=400) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -113,13 +112,8 @@ def test_teacher_is_the_same_when_training_was_killed_and_resumed(
     teacher = project.folder / "models" / "teacher"
     expected = sha256_folder(teacher)
     shutil.rmtree(teacher)
-    checkpoints = project.folder / ".edgepress" / "checkpoints"
     training = project.start("python", "-m", "stages.train")
-    deadline = time.monotonic() + 120
-    while not list(checkpoints.glob("train-*/checkpoint.safetensors")):
-        assert training.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    project.await_checkpoint(training)
     kill(training)
     resumed = project.run("python", "-m", "stages.train")
     assert resumed.returncode == 0, resumed.stderr
