@@ -32,8 +32,9 @@ from edgepress.data.preprocess import decode
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
+from edgepress.training.answering import answers
 from edgepress.training.examples import Examples
-from edgepress.training.loop import Job, answers
+from edgepress.training.loop import Job
 
 Labels = npt.NDArray[np.int64]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -27,8 +27,9 @@ from edgepress.data.ingestion import Labelling, Rules, build_manifest
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
+from edgepress.training.answering import scores
 from edgepress.training.examples import Examples, Normalise
-from edgepress.training.loop import Job, scores
+from edgepress.training.loop import Job
 
 ENCODER = "resnet10t"
 BATCH = 16

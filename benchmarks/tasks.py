@@ -41,8 +41,9 @@ from edgepress.records.inputs import InputSpec
 from edgepress.records.measurement import Interval
 from edgepress.records.tensors import Arrays
 from edgepress.tasks.task import Task
+from edgepress.training.answering import answers
 from edgepress.training.examples import Examples
-from edgepress.training.loop import Job, answers
+from edgepress.training.loop import Job
 
 RIVALS = Path(__file__).parent / "rivals"
 SPLITS = ("train", "val", "test")

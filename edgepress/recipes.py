@@ -45,3 +45,17 @@ def expanded(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     if entry.get(BASE) is None:
         return dict(entry)
     return {**values(entry[BASE], f"{where}.{BASE}"), **entry}
+
+
+def written_out(tree: Any) -> Any:
+    """Return params.yaml's tree with all that the recipes say which entries in it name.
+
+    For people to compare: keys that an entry's method has not are among them, and a name that is
+    not known, of another version perhaps, stays as it is.
+    """
+    if not isinstance(tree, Mapping):
+        return tree
+    held = dict(tree)
+    if held.get(BASE) in known():
+        held = {**values(held[BASE], BASE), **held}
+    return {key: written_out(value) for key, value in held.items()}

@@ -26,7 +26,7 @@ from edgepress.records.predictions import Predictions
 from edgepress.records.record import sha256_folder
 from edgepress.records.selection import Selection
 from edgepress.tasks.task import Task
-from edgepress.training import loop
+from edgepress.training import answering, loop
 from edgepress.training.checkpoint import Checkpoint, run_key
 from edgepress.training.examples import Dataset, Normalise
 from stages import loading
@@ -157,10 +157,10 @@ def deliver(
 ) -> None:
     """Write the Bundle, its learning curve and test answers, and record what it is and how good."""
     splits, history, task = trained.splits, trained.history, trained.splits.task
-    answers = loop.answers(network, splits.test, task, trained.progress)
+    answers = answering.answers(network, splits.test, task, trained.progress)
     found = {
-        "val": loop.scores(network, splits.val, task),
-        "test": task.answers.score(answers, None, splits.test.truth, loop.CONFIDENCE),
+        "val": answering.scores(network, splits.val, task),
+        "test": task.answers.score(answers, None, splits.test.truth, answering.CONFIDENCE),
     }
     network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with stage.output(path) as folder:

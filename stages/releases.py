@@ -11,6 +11,7 @@ from typing import Any
 
 from edgepress.errors import UserError
 from edgepress.params import leaves
+from edgepress.recipes import written_out
 from edgepress.records.exported import Exported
 from edgepress.records.measurement import Interval, Measurement
 from edgepress.records.record import sha256_file, sha256_folder
@@ -94,7 +95,7 @@ def whole_log(title: str, run: Run, tree: Mapping[str, Any]) -> StageLog:
         metrics |= {f"{target.key}.{name}": value for name, value in _main(target)}
     for outcome in ("pass", "fail", "not-run"):
         metrics[f"targets.{outcome}"] = float(run.count(outcome))
-    params = {name: _text(value) for name, value in leaves("", dict(tree))}
+    params = {name: _text(value) for name, value in leaves("", written_out(tree))}
     return StageLog(title, params, metrics)
 
 
@@ -219,7 +220,7 @@ def _interval(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
 
 def _params(lock: Lock, title: str) -> Iterator[tuple[str, Any]]:
     for name, value in lock.params(title).items():
-        yield from leaves(name, value)
+        yield from leaves(name, written_out(value))
 
 
 def _numbers(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -24,7 +24,7 @@ from edgepress.methods import resolve
 from edgepress.params import read_yaml
 from edgepress.records.record import write_atomically
 from edgepress.report.words import duration
-from edgepress.sweeping.space import Space, nested, with_values
+from edgepress.sweeping.space import Space, preset, with_values
 from edgepress.sweeping.study import DivergedError, Plan, Trial, best, sweep
 
 PARAMS, FOLDER = Path("params.yaml"), Path(".edgepress/sweep")
@@ -69,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
     found = best(trials, plan)
     if found is None:
         raise UserError("no trial came to its end; try smaller values")
-    preset = nested(found.values)
+    chosen = preset(params, found.values)
     sys.stdout.write(f"\nbest is trial {found.number}, {found.score:.4g} on val:\n")
-    sys.stdout.write(yaml.safe_dump(preset, sort_keys=False))
+    sys.stdout.write(yaml.safe_dump(chosen, sort_keys=False))
     if args.write:
-        text = merge(PARAMS.read_text(encoding="utf-8"), preset, "sweep")
+        text = merge(PARAMS.read_text(encoding="utf-8"), chosen, "sweep")
         write_atomically(PARAMS, text)
         sys.stdout.write(f"written into {PARAMS}\n")
     return 0

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgepress.bundles.network import named
 from edgepress.progress import Progress, silent
 from edgepress.records.tensors import Arrays
-from edgepress.training import loop, machine
+from edgepress.training import answering, machine
 from edgepress.training.examples import Dataset
 
 
@@ -68,7 +68,7 @@ class Teacher:
         }
         files: Arrays = {}
         done = 0
-        for batch in loop.outputs(self.network, examples, tuple(paths)):
+        for batch in answering.outputs(self.network, examples, tuple(paths)):
             for name, values in batch.items():
                 if name not in files:
                     files[name] = np.lib.format.open_memmap(

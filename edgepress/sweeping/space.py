@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.params import lookup, parse_yaml
+from edgepress.recipes import expanded
 from edgepress.sections import METHODS
 
 Kind = Literal["log", "float", "int", "choice"]
@@ -92,10 +93,11 @@ class Space:
 
 
 def with_values(params: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return params with values in place at dotted keys."""
+    """Return params with values in place at dotted keys, beside what a named recipe has there."""
     tree = copy.deepcopy(params)
     for key, value in values.items():
         above, _, last = key.rpartition(".")
+        _write_out(tree, above.split("."))
         entry = lookup(tree, above, "params.yaml")
         if not isinstance(entry, dict):
             raise UserError(f"params.yaml: {above}: is no mapping, so {key} cannot be set")
@@ -103,15 +105,35 @@ def with_values(params: dict[str, Any], values: Mapping[str, Any]) -> dict[str, 
     return tree
 
 
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values at dotted keys as mappings in mappings, as a preset has them."""
+def _write_out(tree: dict[str, Any], way: list[str]) -> None:
+    """Put in place the mappings on a way that only a named recipe has."""
+    place = tree
+    for name in way:
+        if name not in place and isinstance(held := expanded(place, "params.yaml").get(name), dict):
+            place[name] = held
+        if not isinstance(place.get(name), dict):
+            return
+        place = place[name]
+
+
+def preset(params: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values at dotted keys as mappings in mappings, as a preset has them.
+
+    A mapping that only a named recipe has is given as a whole, since it holds so before the recipe.
+    """
     tree: dict[str, Any] = {}
+    whole = with_values(params, values)
     for key, value in values.items():
         *above, last = key.split(".")
-        place = tree
+        place, own, full = tree, params, whole
         for name in above:
+            own, full = own.get(name, {}), full[name]
+            if not own:
+                place[name] = full
+                break
             place = place.setdefault(name, {})
-        place[last] = value
+        else:
+            place[last] = value
     return tree
 
 

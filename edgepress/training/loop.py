@@ -16,18 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgepress.bundles.network import named
 from edgepress.errors import UserError
 from edgepress.progress import Progress, Say, silent, unheard, unsaid
-from edgepress.records.measurement import Score
-from edgepress.records.tensors import Arrays
 from edgepress.tasks.balance import Shown
 from edgepress.tasks.task import Learner, Task, joined
 from edgepress.training import machine, parted
+from edgepress.training.answering import answers
 from edgepress.training.augment import augmented
 from edgepress.training.checkpoint import Checkpoint, Position, begun_alike
 from edgepress.training.draws import of_step
-from edgepress.training.examples import Dataset, Normalise, Rows, in_order
+from edgepress.training.examples import Dataset, Normalise, Rows
 from edgepress.training.freezing import Freezing
 from edgepress.training.groups import grouped
 from edgepress.training.kept import Kept
@@ -46,10 +44,6 @@ from edgepress.training.watch import Watch, sound
 from edgepress.training.windows import windowed
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
-BATCH = 64
-"""Images per forward pass outside training."""
-CONFIDENCE = 0.95
-"""Of the intervals of scores while training."""
 
 
 @dataclass(frozen=True)
@@ -306,42 +300,3 @@ class _Run:
             self.job.checkpoint.save(self.network, self.optimizer, self.at, self.kept.tensors)
             self.good = self.at.step
         self.saved = time.monotonic()
-
-
-def outputs(
-    network: nn.Module, examples: Dataset, names: tuple[str, ...], rows: range | None = None
-) -> Iterator[Arrays]:
-    """Yield a network's float32 outputs in eval mode by name, a batch of images at a time.
-
-    Those to a run of rows of the examples, or to all.
-    """
-    on = machine.device()
-    network = machine.place(network, on).eval()
-    normalise = Normalise(examples.spec, on)
-    rows = range(len(examples)) if rows is None else rows
-    for images, _ in examples.batches(in_order(rows, BATCH)):
-        with torch.inference_mode():
-            found = named(network(normalise(images.to(on))), names)
-        yield {name: value.cpu().numpy() for name, value in found.items()}
-
-
-def answers(
-    network: nn.Module,
-    examples: Dataset,
-    task: Task,
-    progress: Progress = silent,
-    rows: range | None = None,
-) -> Arrays:
-    """Return the network's decoded answers to a run of rows of the examples, or to all images."""
-    names = tuple(output.name for output in task.answers.outputs(examples.spec))
-    deployed = task.learner.deployed(network)
-    found = []
-    for batch in outputs(deployed, examples, names, rows):
-        found.append(task.answers.decode(batch, examples.spec))
-        progress("answering test images", min(len(found) * BATCH, len(examples)), len(examples))
-    return joined(found)
-
-
-def scores(network: nn.Module, examples: Dataset, task: Task) -> tuple[Score, ...]:
-    """Return the network's scores on labelled images, the gated one first."""
-    return task.answers.score(answers(network, examples, task), None, examples.truth, CONFIDENCE)

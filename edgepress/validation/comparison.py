@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edgepress.errors import UserError
 from edgepress.params import leaves
+from edgepress.recipes import written_out
 from edgepress.records.measurement import Interval, Score
 from edgepress.records.predictions import OpenPredictions
 from edgepress.records.tensors import Arrays, Groups
@@ -114,8 +115,8 @@ def compare(first: Finished, second: Finished, confidence: float, *, shared: boo
 
 
 def changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Changed]:
-    """Yield the parameters that differ, in the order of the second."""
-    one, other = dict(leaves("", dict(first))), dict(leaves("", dict(second)))
+    """Yield the parameters that differ, those of named recipes too, in the order of the second."""
+    one, other = (dict(leaves("", written_out(each))) for each in (first, second))
     for key in dict.fromkeys([*other, *one]):
         pair = one.get(key, _ABSENT), other.get(key, _ABSENT)
         if pair[0] != pair[1]:

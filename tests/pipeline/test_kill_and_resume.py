@@ -120,6 +120,24 @@ def test_teacher_is_the_same_when_ray_starts_a_killed_worker_again(spread: Proje
     assert weights.read_bytes() == expected
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("engine", ["torchrun", "ray"])
+def test_student_and_slimmed_are_written_once_when_two_workers_train_them(
+    spread: Project, engine: str, tmp_path: Path
+) -> None:
+    parted = spread.copy(tmp_path / "project")
+    recipe = {"engine": {"method": engine, "workers": 2}, "epochs": 3}
+    parted.change(distill={"recipe": recipe}, slim=recipe)
+    for stage, output in (("distill", "models/student"), ("slim", "models/slim")):
+        before = _outputs(parted, output)
+        ran = parted.run("python", "-m", f"stages.{stage}")
+        assert ran.returncode == 0, ran.stderr
+        assert [line for line in ran.stderr.splitlines() if "Traceback" in line] == []
+        assert _outputs(parted, output) != before
+        assert not list((parted.folder / ".edgepress" / "checkpoints").glob(f"{stage}-*"))
+    assert _partials(parted.folder) == []
+
+
 LONGER = [
     pytest.param(name, marks=pytest.mark.soak)
     for name in ("check", "embed", "curate", "distill", "slim")

@@ -19,7 +19,8 @@ from edgepress.methods import resolve
 from edgepress.pruning.slimmed import Slimmed
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task, joined
-from edgepress.training.loop import Job, scores
+from edgepress.training.answering import scores
+from edgepress.training.loop import Job
 from tests import scenes
 from tests.parts import PARTS
 

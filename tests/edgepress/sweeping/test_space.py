@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from edgepress.errors import UserError
+from edgepress.methods import resolve
 from edgepress.params import read_yaml
-from edgepress.sweeping.space import Axis, Space, nested, with_values
+from edgepress.sweeping.space import Axis, Space, preset, with_values
 
 ROOT = Path(__file__).parents[3]
 RATE = "train.recipe.learning_rate"
@@ -84,6 +85,23 @@ def test_values_are_put_in_place_and_params_left_when_a_trial_is_made(
     assert changed["train"]["recipe"]["learning_rate"] == 0.5
     assert changed["train"]["recipe"]["ema"] == 0.9
     assert params["train"]["recipe"]["learning_rate"] == 0.1
-    assert nested({RATE: 0.5, "train.backbone.width": 8}) == {
+    assert preset(params, {RATE: 0.5, "train.backbone.width": 8}) == {
         "train": {"recipe": {"learning_rate": 0.5}, "backbone": {"width": 8}}
     }
+
+
+def test_key_of_a_named_recipe_can_be_tried_when_params_do_not_write_it(
+    params: dict[str, Any],
+) -> None:
+    params["train"]["recipe"] = {"method": "supervised", "base": "small_data", "epochs": 3}
+    texts = ["train.recipe.schedule.warmup=float:0..0.2", f"{RATE}=log:0.001..0.1"]
+    values = {"train.recipe.schedule.warmup": 0.15, RATE: 0.01}
+    space = Space.parse(texts, params, "params.yaml")
+    room, entry = space.recipe(with_values(params, values))
+    tried = resolve(room, entry, "params.yaml", "train.recipe").params
+    assert (tried.schedule.params.warmup, tried.schedule.params.floor) == (0.15, 0.01)  # type: ignore[attr-defined]
+    assert tried.epochs == 3  # type: ignore[attr-defined]
+    chosen = preset(params, values)["train"]["recipe"]
+    assert chosen["learning_rate"] == 0.01
+    assert set(chosen) == {"learning_rate", "schedule"}
+    assert chosen["schedule"] == {"method": "cosine", "warmup": 0.15, "floor": 0.01, "cycles": 1}

@@ -13,7 +13,7 @@ from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
-from edgepress.training import loop
+from edgepress.training import answering, loop
 from edgepress.training.criterion import criterion
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
@@ -85,7 +85,7 @@ def test_named_cross_entropy_trains_to_the_weights_of_the_default(digits: Digits
 def test_digits_are_learnt_by_every_part(digits: Digits, changes: dict[str, Any]) -> None:
     recipe = {"epochs": 20, "augment": "none", "learning_rate": 0.02, **changes}
     job = _train(digits, **recipe)
-    assert loop.scores(job.network, digits[1], TASK)[0].value.value > 0.85
+    assert answering.scores(job.network, digits[1], TASK)[0].value.value > 0.85
 
 
 def _rare(digits: Digits) -> Digits:

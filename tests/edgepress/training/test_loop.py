@@ -12,8 +12,8 @@ from torch import nn
 
 from edgepress.errors import UserError
 from edgepress.methods import resolve
+from edgepress.training import answering, loop
 from edgepress.training import checkpoint as checkpoints
-from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Examples, Normalise
 from edgepress.training.groups import grouped
@@ -88,7 +88,7 @@ def _same(first: nn.Module, second: nn.Module) -> bool:
 
 def test_digits_are_learnt_when_trained_for_a_few_epochs(digits: Digits) -> None:
     job = _train(digits, epochs=20, augment="none", learning_rate=0.02)
-    assert loop.scores(job.network, digits[1], TASK)[0].value.value > 0.9
+    assert answering.scores(job.network, digits[1], TASK)[0].value.value > 0.9
 
 
 def test_weights_are_the_same_when_the_seed_is_the_same(digits: Digits) -> None:
@@ -315,7 +315,7 @@ def test_recipe_is_refused_when_a_value_is_out_of_range(
 
 def test_bfloat16_trains_to_the_same_accuracy_when_asked_for(digits: Digits) -> None:
     job = _train(digits, epochs=20, augment="none", learning_rate=0.02, precision="bf16")
-    assert loop.scores(job.network, digits[1], TASK)[0].value.value > 0.88
+    assert answering.scores(job.network, digits[1], TASK)[0].value.value > 0.88
 
 
 def test_normalise_matches_the_preprocessing_of_the_data_room(digits: Digits) -> None:
@@ -416,7 +416,7 @@ def test_best_weights_are_delivered_when_later_epochs_are_worse(digits: Digits) 
         recipe = {**RECIPE, "epochs": 6, **rising, "keep": keep}
         history = resolve("training", recipe, "x", "y")(job)
         told = [line["val_accuracy"] for line in history]
-        kept[keep] = loop.scores(job.network, digits[1], TASK)[0].value.value
+        kept[keep] = answering.scores(job.network, digits[1], TASK)[0].value.value
     assert kept["best"] == max(told) > kept["last"] == told[-1]
 
 
@@ -449,7 +449,9 @@ def test_average_is_judged_and_delivered_when_weights_are_averaged(digits: Digit
     for name, each in job.network.state_dict().items():
         if each.is_floating_point():
             torch.testing.assert_close(each.double(), first[name], rtol=1e-4, atol=1e-6)
-    assert loop.scores(job.network, digits[1], TASK)[0].value.value == history[-1]["val_accuracy"]
+    assert (
+        answering.scores(job.network, digits[1], TASK)[0].value.value == history[-1]["val_accuracy"]
+    )
 
 
 def test_recipe_without_parts_is_what_the_loop_always_did() -> None:

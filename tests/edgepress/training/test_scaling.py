@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgepress.errors import UserError
 from edgepress.methods import resolve
-from edgepress.training import loop, machine, scaling
+from edgepress.training import answering, loop, machine, scaling
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.loop import Job
 from edgepress.training.scaling import FIRST, Scaling
@@ -74,7 +74,7 @@ def test_float16_learns_and_resumes_to_the_same_bytes(
     monkeypatch.setattr(scaling, "PATIENCE", 5)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     whole = _train(digits, precision="fp16", epochs=6, learning_rate=0.02, augment="none")
-    assert loop.scores(whole.network, digits[1], TASK)[0].value.value > 0.6
+    assert answering.scores(whole.network, digits[1], TASK)[0].value.value > 0.6
 
     def kill(what: str, done: int, total: int, note: str = "") -> None:
         if done == 21:

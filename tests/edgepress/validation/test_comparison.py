@@ -131,3 +131,15 @@ def test_params_are_named_by_dotted_key_when_they_differ() -> None:
         ("train.new", "not there", {}),
         ("gone", [1], "not there"),
     ]
+
+
+def test_params_of_named_recipes_are_compared_when_an_entry_names_one() -> None:
+    named = {"train": {"recipe": {"base": "small_data", "epochs": 4}}}
+    other = {"train": {"recipe": {"base": "small_data", "epochs": 4, "clip": None}}}
+    gone = {"train": {"recipe": {"base": "of_old", "epochs": 4}}}
+    assert [(each.key, each.first, each.second) for each in changed(named, other)] == [
+        ("train.recipe.clip", 1.0, None)
+    ]
+    found = {each.key: (each.first, each.second) for each in changed(gone, named)}
+    assert found["train.recipe.base"] == ("of_old", "small_data")
+    assert found["train.recipe.sampler.method"] == ("not there", "square_root")
