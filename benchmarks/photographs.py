@@ -37,7 +37,6 @@ from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
 
 Labels = npt.NDArray[np.int64]
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,12 @@ def _task(run: Run) -> Task:
 
 
 def _spec(run: Run) -> InputSpec:
-    return InputSpec(height=run.side, width=run.side, channels=3, mean=MEAN, std=STD)
+    """Return the input with the mean, deviation and filter that timm has for the model."""
+    import timm as library
+
+    held = library.create_model(run.model).pretrained_cfg
+    told = {"mean": held["mean"], "std": held["std"], "resize": held["interpolation"]}
+    return InputSpec(height=run.side, width=run.side, channels=3, **told)
 
 
 def _examples(run: Run, split: str) -> Examples:

@@ -51,7 +51,7 @@ FREE = ("quantize", "export", "budgets")
 BOUNDS = ("gates.max_error", "gates.min_agreement", "gates.min_score")
 """Mappings whose keys are the user's own: precisions, scores."""
 
-EITHER = ("augment", "class_weights", "freeze", "group", "inside", "loss", "weights")
+EITHER = ("augment", "class_weights", "fit", "freeze", "group", "inside", "loss", "weights")
 """Keys whose value is a word, or null, or a mapping."""
 
 SECTIONS = (
@@ -118,6 +118,7 @@ def _checks(tree: dict[str, Any], where: str) -> Iterator[Callable[[], object]]:
     for needed, held in (
         ({"places", "precisions", "baseline"}, _targets),
         ({"gates", "task"}, _min_scores),
+        ({"input", "task"}, _fitted),
         ({"train", "input", "task"}, partial(_network, section="train")),
         ({"distill", "input", "task"}, partial(_network, section="distill")),
         ({"train"}, _learnt),
@@ -254,6 +255,25 @@ def _min_scores(tree: dict[str, Any], where: str) -> None:
                 f"{where}: gates.min_score.{name}: {bound} is not at least 0 and below 1; scores "
                 "are shares, 0.9 is 90 %"
             )
+
+
+def _fitted(tree: dict[str, Any], where: str) -> None:
+    """Hold how pictures are fitted against the task: a crop leaves out what lies at the sides."""
+    from edgepress.records.inputs import Crop, InputSpec
+    from edgepress.tasks.task import Task
+
+    try:
+        spec = validate(InputSpec, tree["input"], where, "input")
+        task = Task.open(tree["task"], ("a", "b"), where)
+    except UserError:
+        return  # Refused by its own rule.
+    if isinstance(spec.fit, Crop) and any(
+        len(each.shape) > 2 for each in task.answers.outputs(spec)
+    ):
+        raise UserError(
+            f"{where}: input.fit.crop: leaves out a picture's sides, and {task.name} answers for "
+            "all of it; set fit: letterbox, or stretch"
+        )
 
 
 def _asked(tree: dict[str, Any], key: str, room: str, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,10 @@ LETTERBOX = 114
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A picture resized to width x height, its corner `left` and `top` pixels into the input."""
+    """A picture resized to width x height, its corner `left` and `top` pixels into the input.
+
+    Both are below 0 where the input is a part of the picture.
+    """
 
     width: int
     height: int
@@ -40,10 +44,29 @@ def placement(size: tuple[int, int], spec: InputSpec) -> Placement:
     width, height = size
     if spec.fit == "stretch":
         return Placement(spec.width, spec.height, 0, 0, (spec.width / width, spec.height / height))
+    if spec.fit != "letterbox":
+        return _cropped(size, spec)
     ratio = min(spec.width / width, spec.height / height)
     wide = min(spec.width, max(1, round(width * ratio)))
     high = min(spec.height, max(1, round(height * ratio)))
     left, top = (spec.width - wide) // 2, (spec.height - high) // 2
+    return Placement(wide, high, left, top, (wide / width, high / height))
+
+
+def covered(spec: InputSpec) -> tuple[int, int]:
+    """Return the width and height that a picture covers whose middle is the input."""
+    share: float = getattr(spec.fit, "crop", 1.0)
+    return math.floor(spec.width / share), math.floor(spec.height / share)
+
+
+def _cropped(size: tuple[int, int], spec: InputSpec) -> Placement:
+    """Return where a picture lies whose middle is the input, rounded as torchvision rounds."""
+    (width, height), (wide, high) = size, covered(spec)
+    if wide * height >= high * width:
+        high = max(high, height * wide // width)
+    else:
+        wide = max(wide, width * high // height)
+    left, top = -round((wide - spec.width) / 2), -round((high - spec.height) / 2)
     return Placement(wide, high, left, top, (wide / width, high / height))
 
 

@@ -41,11 +41,14 @@ def fitted(image: Image.Image, spec: InputSpec) -> npt.NDArray[np.uint8]:
 
 
 def _framed(image: Image.Image, spec: InputSpec) -> npt.NDArray[np.uint8]:
-    """Return a picture of its place's size in the middle of the input, grey around it."""
+    """Return a picture of its place's size as it lies in the input, grey around it."""
     pixels = np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, spec.channels)
     if pixels.shape[:2] == (spec.height, spec.width):
         return pixels
     place = placement(image.size, spec)
+    if place.width > spec.width or place.height > spec.height:
+        top, left = -place.top, -place.left
+        return pixels[top : top + spec.height, left : left + spec.width].copy()
     framed = np.full((spec.height, spec.width, spec.channels), LETTERBOX, np.uint8)
     framed[place.rows, place.columns] = pixels
     return framed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from edgepress.data.placement import LETTERBOX
+from edgepress.data.placement import LETTERBOX, covered
 from edgepress.records.exported import Exported
 from edgepress.tasks.task import Task
 
@@ -51,6 +51,7 @@ def write_cpp(exported: Exported, task: Task, environment: Environment, out: Pat
         port=port,
         outputs=exported.part.outputs,
         around=LETTERBOX,
+        covers=covered(exported.input),
         threshold=getattr(task.params, "threshold", None),
         text=_literal,
     )

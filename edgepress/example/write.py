@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from edgepress.data.placement import covered
 from edgepress.devices.host import versions
 from edgepress.errors import UserError
 from edgepress.example import cplusplus
@@ -82,6 +83,7 @@ def _fill(out: Path, folder: Path, exported: Exported, task: Task) -> None:
         text = environment.get_template(template).render(
             exported=exported,
             spec=exported.input,
+            covers=covered(exported.input),
             outputs=exported.part.outputs,
             package=package,
             version=version,

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from edgepress.records.tensors import TensorSpec
+
+
+class Crop(BaseModel):
+    """The middle of a picture, as torchvision and timm judge classifiers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    crop: float = Field(gt=0, le=1)
+    """The input's share of the resized picture's shorter side, timm's crop_pct: 0.875 for 224
+    pixels out of 256."""
+
+
+def _fit(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError(
+            "expected stretch, letterbox or {crop: SHARE}, a share above 0 and at most 1"
+        ) from None
+
+
+Fit = Annotated[Literal["stretch", "letterbox"] | Crop, WrapValidator(_fit)]
 
 
 class InputSpec(BaseModel):
@@ -26,9 +56,10 @@ class InputSpec(BaseModel):
     """Per channel, on the 0..1 scale: above 0, at most 1."""
     resize: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
     """Pillow's antialiased filter of that name."""
-    fit: Literal["stretch", "letterbox"] = "stretch"
+    fit: Fit = "stretch"
     """stretch resizes straight to (height, width); letterbox keeps the proportions, centres the
-    picture and fills what is left with the grey level 114."""
+    picture and fills what is left with the grey level 114; {crop: SHARE} keeps them too and takes
+    the middle."""
     draft: bool = False
     """Whether whole JPEGs are decoded at a half, a quarter or an eighth of their size where that
     leaves twice the input's pixels on both sides: several times faster, on photographs a grey level

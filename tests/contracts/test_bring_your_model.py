@@ -16,6 +16,7 @@ import yaml
 from onnx import helper, numpy_helper
 
 from edgepress.commands.preset import merge
+from edgepress.data.placement import covered
 from edgepress.params import validate
 from edgepress.records.inputs import InputSpec
 from edgepress.sections import problems
@@ -57,6 +58,12 @@ def begun(tree: dict[str, Any]) -> str:
     weights = given(train, "params.yaml", "train")
     assert weights is not None
     return f"train: weights {weights.path}: {begin(network, weights, 'params.yaml')[1]}\n"
+
+
+def test_pictures_are_prepared_as_the_page_says() -> None:
+    raw = yaml.safe_load(block("How its pictures were prepared", "yaml"))["input"]
+    spec = validate(InputSpec, raw, "page", "input")
+    assert (spec.shape, spec.resize, covered(spec)) == ((1, 3, 224, 224), "bicubic", (256, 256))
 
 
 def test_weights_are_loaded_and_told_as_the_page_says() -> None:

@@ -300,3 +300,15 @@ def test_curation_that_looks_is_refused_when_nothing_is_embedded(tree: dict[str,
     (found,) = problems(changed, "params.yaml")
     assert "curate.method: concept_complexity looks at embeddings" in found
     assert problems(put(changed, "curate", {"method": "none"}), "params.yaml") == []
+
+
+@pytest.mark.parametrize(("name", "taken"), [("params.yaml", True), ("presets/nuclei.yaml", False)])
+def test_crop_is_refused_when_the_task_answers_for_the_whole_picture(
+    name: str, taken: bool, tree: dict[str, Any]
+) -> None:
+    task = yaml.safe_load((ROOT / name).read_text())["task"]
+    tree = put(put(tree, "task", task), "input/fit", {"crop": 0.9})
+    found = [each for each in problems(tree, "params.yaml") if "input.fit" in each]
+    assert bool(found) is not taken
+    if found:
+        assert found[0].startswith("params.yaml: input.fit.crop: leaves out a picture's sides")

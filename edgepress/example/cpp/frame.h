@@ -9,17 +9,31 @@
 
 struct Frame {
   int picture_width, picture_height;
-  int width, height;  // of the picture within the input
-  int left, top;      // its corner there
+  int width, height;  // of the resized picture
+  int left, top;      // its corner in the input, below 0 where the input is its middle
 };
 
+// nearbyint takes halves to the even number, as Python's round does.
+inline int rounded(double value) { return int(std::nearbyint(value)); }
+
+inline Frame cropped(int width, int height) {
+  long long wide = settings::covered_width, high = settings::covered_height;
+  if (wide * height >= high * width)
+    high = std::max(high, height * wide / width);
+  else
+    wide = std::max(wide, width * high / height);
+  const int left = -rounded((wide - settings::width) / 2.0);
+  const int top = -rounded((high - settings::height) / 2.0);
+  return {width, height, int(wide), int(high), left, top};
+}
+
 inline Frame framed(int width, int height) {
-  if (!settings::letterbox)
+  if (settings::fit == settings::Fit::stretch)
     return {width, height, settings::width, settings::height, 0, 0};
+  if (settings::fit == settings::Fit::crop) return cropped(width, height);
   const double ratio = std::min(double(settings::width) / width, double(settings::height) / height);
-  // nearbyint takes halves to the even number, as Python's round does.
-  const int wide = std::min(settings::width, std::max(1, int(std::nearbyint(width * ratio))));
-  const int high = std::min(settings::height, std::max(1, int(std::nearbyint(height * ratio))));
+  const int wide = std::min(settings::width, std::max(1, rounded(width * ratio)));
+  const int high = std::min(settings::height, std::max(1, rounded(height * ratio)));
   return {width, height, wide, high, (settings::width - wide) / 2, (settings::height - high) / 2};
 }
 
@@ -28,7 +42,12 @@ inline Picture fitted(const Picture& picture, const Frame& frame) {
   const Picture small = resized(coloured, frame.width, frame.height, settings::filter);
   Picture input(settings::width, settings::height, settings::channels);
   std::fill(input.pixels.begin(), input.pixels.end(), std::uint8_t(settings::around));
-  for (int y = 0; y < small.height; ++y)
-    std::copy_n(small.at(0, y), small.width * small.channels, input.at(frame.left, frame.top + y));
+  const int first = std::max(0, -frame.left);
+  const int count = std::min(small.width, settings::width) * small.channels;
+  for (int y = 0; y < small.height; ++y) {
+    const int row = frame.top + y;
+    if (row >= 0 && row < settings::height)
+      std::copy_n(small.at(first, y), count, input.at(std::max(0, frame.left), row));
+  }
   return input;
 }

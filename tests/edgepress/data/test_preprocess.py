@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgepress.data.placement import placement
+from edgepress.data.placement import covered, placement
 from edgepress.data.preprocess import decode, normalise
 from edgepress.errors import UserError
-from edgepress.records.inputs import InputSpec
+from edgepress.records.inputs import Crop, InputSpec
 
 GREY = InputSpec(height=4, width=6, channels=1, mean=(0.3,), std=(0.35,))
 COLOUR = InputSpec(height=4, width=6, channels=3, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.1))
@@ -115,3 +117,39 @@ def test_letterbox_fills_with_one_grey_and_centres() -> None:
     assert pixels.shape == (4, 6, 3)
     assert (pixels[[0, 3]] == 114).all()
     assert (pixels[1:3] == (200, 10, 30)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.sampled_from([1.0, 0.96, 0.875, 0.5]),
+    st.sampled_from(["bilinear", "bicubic"]),
+)
+def test_crop_gives_torchvisions_pixels(width: int, height: int, share: float, name: str) -> None:
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    spec = COLOUR.model_copy(
+        update={"height": 24, "width": 24, "fit": Crop(crop=share), "resize": name}
+    )
+    rng = np.random.default_rng(width * 100 + height)
+    image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    large = Resize(math.floor(24 / share), InterpolationMode(name))(image)
+    assert np.array_equal(decode(png(image), spec), np.asarray(CenterCrop(24)(large)))
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([1.0, 0.9, 0.7]))
+def test_crop_lies_in_the_picture_and_keeps_its_proportions(
+    width: int, height: int, share: float
+) -> None:
+    spec = COLOUR.model_copy(update={"height": 30, "width": 50, "fit": Crop(crop=share)})
+    place = placement((width, height), spec)
+    wide, high = covered(spec)
+    assert place.width >= wide
+    assert place.height >= high
+    assert (place.width, place.height) == (wide, place.height) or place.height == high
+    assert -place.left + 50 <= place.width
+    assert -place.top + 30 <= place.height
+    assert abs(place.width * height - place.height * width) <= max(width, height)
+    again = placement((place.width, place.height), spec)
+    assert replace(again, scale=place.scale) == place

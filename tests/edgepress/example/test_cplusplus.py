@@ -47,7 +47,8 @@ class Case(NamedTuple):
 
 CASES = {
     "classification": Case(
-        {"method": "classification"}, InputSpec(height=56, width=72, resize="bilinear", **COLOURS)
+        {"method": "classification"},
+        InputSpec(height=56, width=72, resize="bilinear", fit={"crop": 0.875}, **COLOURS),
     ),
     "multilabel": Case(
         {**MULTILABEL, "focus_positive": 0, "focus_negative": 0, "margin": 0},

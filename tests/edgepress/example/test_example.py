@@ -27,7 +27,7 @@ from edgepress.export.export_job import ExportJob
 from edgepress.methods import resolve
 from edgepress.prediction.predictor import Predictor
 from edgepress.records.bundle import Bundle
-from edgepress.records.inputs import InputSpec
+from edgepress.records.inputs import Crop, InputSpec
 from edgepress.records.quantized import Quantized, Recipe
 from edgepress.records.target import Target
 from edgepress.tasks.task import Task
@@ -274,7 +274,7 @@ def test_bad_pictures_are_told_and_others_answered_when_both_are_given(
     assert [("error" in each) for each in found] == [True, False, True]
 
 
-@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", Crop(crop=0.9)])
 def test_the_readmes_code_prepares_a_photograph_as_training_does(fit: Any, tmp_path: Path) -> None:
     spec = shapes.SPEC.model_copy(update={"fit": fit, "width": 60, "resize": "bicubic"})
     export = learnt.detector(tmp_path / "export", spec=spec).folder

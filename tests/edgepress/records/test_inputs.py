@@ -21,6 +21,9 @@ SPEC: dict[str, Any] = {"height": 8, "width": 8, "channels": 1, "mean": [0.3], "
         ({"std": [0.0]}, "std must be above 0, got 0"),
         ({"mean": [float("nan")]}, "mean nan is not on the 0..1 scale"),
         ({"mean": [0.5, 0.5]}, "mean and std need 1 value"),
+        ({"fit": "crop"}, "expected stretch, letterbox or {crop: SHARE}, a share above 0"),
+        ({"fit": {"crop": 1.1}}, "expected stretch, letterbox or {crop: SHARE}, a share above 0"),
+        ({"fit": {"crop": 0.5, "side": 2}}, "expected stretch, letterbox or {crop: SHARE}"),
     ],
 )
 def test_numbers_off_the_scale_are_refused(change: dict[str, Any], words: str) -> None:
