@@ -102,12 +102,16 @@ def _beside(exported: Exported, entry: str) -> str:
     return others[0] if len(others) == 1 else f"{len(others)} files beside it" if others else ""
 
 
-def _distance(target: TargetRun) -> tuple[bool, int, int]:
-    """Order targets that did not pass: unjudged last, then by gates failed, then by gates open."""
+def _distance(target: TargetRun) -> tuple[bool, bool, int, int]:
+    """Order targets that did not pass: by gates failed, then by gates open.
+
+    Last come those without verdicts, before them those without a file.
+    """
     if target.verdicts is None:
-        return True, 0, 0
+        return True, True, 0, 0
     outcomes = [verdict.outcome for verdict in target.verdicts.verdicts]
-    return False, outcomes.count("fail"), outcomes.count("not-run")
+    away = target.not_exported is not None
+    return False, away, outcomes.count("fail"), outcomes.count("not-run")
 
 
 def _lacks(target: TargetRun) -> str:

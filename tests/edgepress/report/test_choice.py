@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgepress.records.measurement import Interval
+from edgepress.records.not_exported import NotExported
+from edgepress.records.target import Target
 from edgepress.records.verdict import Verdicts
 from edgepress.report.choice import Choice, choices
 from edgepress.report.run import Run, TargetRun
@@ -86,6 +88,14 @@ def test_one_that_only_waits_is_nearer_when_another_failed_one_gate() -> None:
     unjudged = replace(measured("x86_64-openvino-fp32"), verdicts=None)
     assert only([unjudged, failed, waits]).target.key == "x86_64-litert-fp32"
     assert "run its validate stage" in only([unjudged]).why
+
+
+def test_one_without_a_file_is_farther_when_others_fail_or_wait() -> None:
+    reason = NotExported(target=Target.parse("apple-coreml-int8"), reason="no", bundle_sha256="")
+    away = judged(not_run("apple-coreml-int8"), "not-run")
+    away = replace(away, exported=None, not_exported=reason)
+    failed = judged(not_run("apple-coreml-fp32"), "fail", "not-run", "not-run")
+    assert only([away, failed]).target.key == "apple-coreml-fp32"
 
 
 def test_devices_with_something_to_ship_come_first_when_there_are_several(finished: Run) -> None:
