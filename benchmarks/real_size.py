@@ -158,7 +158,7 @@ def train(kill: int, checkpoints: float) -> None:
         if what == "training" and done == kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    loop.SECONDS_BETWEEN_CHECKPOINTS = checkpoints
+    loop.SECONDS_BETWEEN_CHECKPOINTS, loop.SHARE_OF_CHECKPOINTS = checkpoints, 1e9
     progress.Lines.__call__ = killing  # type: ignore[method-assign, assignment]
     sys.argv[1:] = []
     main("train", trained.work)

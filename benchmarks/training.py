@@ -1,6 +1,7 @@
-"""The training loop against a bare hand-written one, and distillation cached against live.
+"""The training loop against a bare one, distillation cached against live, and checkpoints' cost.
 
 Same network, images, batches and hyper-parameters, in turns within one process; medians of ratios.
+A checkpoint is that of a ResNet-18 with AdamW and an average of its weights.
 Run: python benchmarks/training.py [--rounds 5]
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from edgepress.bundles.network import Blueprint, build
@@ -25,8 +26,11 @@ from edgepress.distillation.teacher import Teacher
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
+from edgepress.training import loop
+from edgepress.training.checkpoint import Checkpoint, Position
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
+from edgepress.training.optimizers.optimizer import Optimizer
 
 SIDE, BATCH, EPOCHS = 16, 64, 2
 RECIPE: dict[str, Any] = {
@@ -110,6 +114,44 @@ def distilled(examples: Examples, mode: str) -> None:
         )
 
 
+class Timed(Checkpoint):
+    """Counts the seconds of every save."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use `folder`."""
+        super().__init__(folder)
+        self.seconds: list[float] = []
+
+    def save(
+        self, network: nn.Module, optimizer: Optimizer, at: Position, kept: dict[str, Tensor]
+    ) -> None:
+        """Save as ever."""
+        started = time.perf_counter()
+        super().save(network, optimizer, at, kept)
+        self.seconds.append(time.perf_counter() - started)
+
+
+def saved(rounds: int) -> list[float]:
+    """Return the seconds of checkpoints, one a step."""
+    rng, count = np.random.default_rng(0), 8 * rounds
+    spec = InputSpec(height=64, width=64, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
+    pixels = rng.integers(0, 256, (count, 64, 64, 3), np.uint8)
+    examples = Examples(pixels, {"label": rng.integers(0, 10, count)}, spec)
+    entry = {"method": "timm", "model": "resnet18", "pretrained": False}
+    made = build(Blueprint(entry, {"method": "linear"}, spec, TASK.learner.outputs(spec)))
+    raw = {"method": "supervised", "base": "small_data", "epochs": 1, "batch": 8, "keep": "last"}
+    before = loop.SECONDS_BETWEEN_CHECKPOINTS, loop.SHARE_OF_CHECKPOINTS
+    loop.SECONDS_BETWEEN_CHECKPOINTS, loop.SHARE_OF_CHECKPOINTS = -1.0, 1e9
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            timed = Timed(Path(folder))
+            job = Job(made, examples, None, 0, TASK, timed)
+            resolve("training", {**raw, "sampler": {"method": "uniform"}}, "b", "r")(job)
+    finally:
+        loop.SECONDS_BETWEEN_CHECKPOINTS, loop.SHARE_OF_CHECKPOINTS = before
+    return timed.seconds
+
+
 def ratio(slow: Callable[[], None], fast: Callable[[], None], rounds: int) -> list[float]:
     """Return seconds of `slow` over seconds of `fast`, one value per round, in turns."""
     slow(), fast()
@@ -130,7 +172,7 @@ def show(name: str, ratios: list[float]) -> None:
 
 
 def main() -> None:
-    """Run both comparisons."""
+    """Run the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -142,6 +184,7 @@ def main() -> None:
         "speed of the loop, bare loop = 1",
         ratio(lambda: bare(examples), lambda: ours(examples), rounds),
     )
+    show("seconds of a checkpoint", saved(max(rounds, 9)))
     show(
         "speed of cached distillation, live = 1",
         ratio(lambda: distilled(examples, "live"), lambda: distilled(examples, "auto"), rounds),

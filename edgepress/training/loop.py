@@ -44,6 +44,8 @@ from edgepress.training.watch import Watch, sound
 from edgepress.training.windows import windowed
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
+SHARE_OF_CHECKPOINTS = 0.02
+"""Most of the time that they may take: a large network is kept less often."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class _Run:
             self.job.say(f"resumed at step {restored.step:,} of {self.total:,}")
             for line in restored.history:
                 self.job.heard(line)
-        self.saved = time.monotonic()
+        self.saved, self.took = time.monotonic(), 0.0
         self.good = self.at.step
         self.pace, self.watch = Pace(recipe.epochs), Watch(self.at.history)
 
@@ -202,7 +204,7 @@ class _Run:
             self.at.step += 1
             self.watch.step(self.at.step, found["loss"])
             self.kept.step(self.at.step)
-            if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if self._due(SECONDS_BETWEEN_CHECKPOINTS):
                 self._collect(sums)
                 self._save()
                 sums = {}
@@ -284,7 +286,7 @@ class _Run:
         self.job.say(self.pace.epoch(at.history[-1]))
         self.job.heard(at.history[-1])
         at.sums = {}
-        if self.recipe.epochs > epoch + 1 and time.monotonic() - self.saved > 2.0:
+        if self.recipe.epochs > epoch + 1 and self._due(2.0):
             self._save()
 
     def _score(self, val: Dataset, task: Task) -> float:
@@ -295,8 +297,15 @@ class _Run:
         score = task.answers.first_score(joined(found), val.truth) if self.ranks.first else 0.0
         return self.ranks.told(score)
 
+    def _due(self, least: float) -> bool:
+        """Tell whether so many seconds have passed since a checkpoint, and it was worth its own."""
+        passed = time.monotonic() - self.saved
+        return passed > least and passed * SHARE_OF_CHECKPOINTS > self.took
+
     def _save(self) -> None:
+        started = time.monotonic()
         if self.job.checkpoint and sound(self.network):
             self.job.checkpoint.save(self.network, self.optimizer, self.at, self.kept.tensors)
             self.good = self.at.step
         self.saved = time.monotonic()
+        self.took = self.saved - started

@@ -109,7 +109,12 @@ def _examine(
     if held.status == "failed":
         raise BrokenError(held.reason)
     foreign = held.reason if held.status == "not-here" else _foreign(subject)
-    session = _open(subject, held, threads)
+    try:
+        session = _open(subject, held, threads)
+    except NotHere as absence:
+        reasons = dict.fromkeys([foreign or held.reason, absence.reason])
+        parts.refuse("; ".join(reasons), *_PARTS)
+        return
     if session is None:
         parts.refuse(foreign or held.reason, *_PARTS)
         return
@@ -140,11 +145,14 @@ def _foreign(subject: Subject) -> str | None:
 
 
 def _open(subject: Subject, held: memory.Memory, threads: int) -> Session | None:
-    """Open the export in its runtime or, where this host has none, its graph in a stand-in."""
+    """Open the export in its runtime or, where this host has none, its graph in a stand-in.
+
+    None where there is no stand-in, NotHere where it cannot follow the graph.
+    """
     try:
         return subject.load(threads) if held.status == "ran" else subject.stand_in(threads)
     except NotHere:
-        return None
+        raise
     except Exception as error:
         raise BrokenError(f"does not load: {type(error).__name__}: {error}") from error
 

@@ -60,11 +60,11 @@ def test_recipe_for_detectors_holds_with_a_detectors_parameters() -> None:
 
 
 def test_own_keys_hold_before_the_named_ones_and_a_part_is_replaced_whole() -> None:
-    entry = {"method": "supervised", "base": "fine_tune", "epochs": 3, "freeze": None}
+    entry = {"method": "supervised", "base": "fine_tune", "epochs": 3, "ema": None}
     entry["optimizer"] = {"method": "lion", "betas": [0.9, 0.99]}
     params: Any = resolve("training", entry, "x", "y").params
-    assert (params.epochs, params.freeze, params.optimizer.name) == (3, None, "lion")
-    assert params.layer_decay == 0.75
+    assert (params.epochs, params.ema, params.optimizer.name) == (3, None, "lion")
+    assert params.clip == 1.0
 
 
 def test_distillation_takes_what_it_has_of_a_recipe() -> None:
@@ -129,4 +129,4 @@ def test_all_values_are_printed_when_asked_for(
     assert main(["methods", "training.recipes"]) == 0
     told = capsys.readouterr().out
     assert all(f"  {name} " in told for name in recipes.known())
-    assert "      layer_decay: 0.75" in told
+    assert "      ema: 0.99" in told

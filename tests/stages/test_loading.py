@@ -300,6 +300,7 @@ def test_run_goes_on_to_the_same_weights_when_a_picture_that_went_mid_epoch_is_b
 ) -> None:
     asked = wanted("classification")
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     monkeypatch.setattr(streamed, "AHEAD", 1)  # else all forty are read before the first step
     monkeypatch.setenv(THREADS, "1")
     data = opened(asked, "none", monkeypatch)

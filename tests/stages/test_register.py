@@ -200,7 +200,7 @@ def test_parent_run_holds_params_and_main_scores_when_two_runs_are_compared(
     (parent,) = client().search_runs([experiment()], "tags.execution != ''")
     assert float(parent.data.params["gates.max_drop"]) > 0
     assert parent.data.params["project"] == "digits"
-    assert parent.data.params["distill.recipe.layer_decay"] == "0.75"
+    assert parent.data.params["distill.recipe.ema"] == "0.99"
     metrics = parent.data.metrics
     assert metrics["teacher.accuracy"] == 0.97
     assert metrics[f"{PASSED}.p50_ms"] == pytest.approx(0.5, abs=0.2)

@@ -135,6 +135,7 @@ def test_weights_are_the_same_when_killed_and_resumed(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     whole, killed, resumed = (_network(8, 2) for _ in range(3))
     expected = _distill(Job(whole, examples, examples, 0, TASK), _teacher(tmp_path))
 

@@ -79,6 +79,7 @@ def test_weights_are_the_same_when_killed_before_and_after_the_thaw(
     digits: Digits, tmp_path: Any, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     recipe = {
         **RECIPE,
         "freeze": {"until": 0.4},

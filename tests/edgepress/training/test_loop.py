@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,7 @@ def test_weights_and_history_are_the_same_when_killed_and_resumed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     recipe = {**RECIPE, **changes}
     method = resolve("training", recipe, "params.yaml", "train.recipe")
     whole = Job(_network(), *digits, 0, TASK)
@@ -235,10 +237,41 @@ def test_training_stops_with_one_line_when_the_loss_is_not_finite(digits: Digits
         _train(digits, {"network": broken})
 
 
+def test_checkpoints_are_rarer_when_one_takes_long(
+    digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Checkpoint):
+        seconds, count = 0.0, 0
+
+        def save(self, *state: Any) -> None:
+            clock[0] += self.seconds
+            self.count += 1
+            super().save(*state)
+
+    def saves(seconds: float) -> int:
+        clock[0] = 0.0
+        checkpoint = Slow(tmp_path / str(seconds))
+        checkpoint.seconds = seconds
+        _train(digits, {"checkpoint": checkpoint, "progress": step})
+        return checkpoint.count
+
+    def step(what: str, *_: object) -> None:
+        clock[0] += what == "training"
+
+    clock = [0.0]
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 3.5)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 0.1)
+    quick, slow = saves(0.0), saves(2.0)
+    assert quick > 2 * slow
+    assert slow > 0
+
+
 def test_training_stops_at_the_step_and_keeps_the_last_good_state_when_the_loss_explodes(
     digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     checkpoint, method = Checkpoint(tmp_path), resolve("training", RECIPE, "x", "y")
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:

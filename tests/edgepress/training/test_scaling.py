@@ -73,6 +73,7 @@ def test_float16_learns_and_resumes_to_the_same_bytes(
     monkeypatch.setattr(machine, "refuse", lambda *_: None)
     monkeypatch.setattr(scaling, "PATIENCE", 5)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     whole = _train(digits, precision="fp16", epochs=6, learning_rate=0.02, augment="none")
     assert answering.scores(whole.network, digits[1], TASK)[0].value.value > 0.6
 

@@ -98,7 +98,7 @@ def keep(place: Path, network: nn.Module, history: object) -> None:
 
 def counted(folder: Path, name: str, dies_at: int | None) -> None:
     """Train with a checkpoint after each step, and die by SIGKILL at a step where asked to."""
-    loop.SECONDS_BETWEEN_CHECKPOINTS = -1.0
+    loop.SECONDS_BETWEEN_CHECKPOINTS, loop.SHARE_OF_CHECKPOINTS = -1.0, 1e9
     entry = {**RECIPE, "augment": "flip_shift", "ema": 0.9, "engine": TWO}
     recipe: Recipe = resolve("training", entry, "test", "recipe").params  # type: ignore[assignment]
     steps: list[int] = []

@@ -18,6 +18,8 @@ from edgepress.records.reference import SAMPLE, OpenReference, Reference, sample
 from edgepress.records.target import Target
 from edgepress.records.tensors import TensorSpec
 from edgepress.records.verdict import Verdicts
+from edgepress.runtimes import tensorrt
+from edgepress.runtimes.session import NotHere
 from edgepress.validation import latency, measure, memory
 from edgepress.validation.alone import DisturbedError
 from edgepress.validation.gates import Budget, Gates, judge
@@ -177,6 +179,20 @@ def test_stand_in_gives_parity_and_no_times_when_the_runtime_is_not_here(
     assert outcomes["parity"] == outcomes["drop"] == outcomes["accuracy"] == "pass"
     assert outcomes["latency"] == outcomes["memory"] == "not-run"
     assert found.not_run["latency"]
+
+
+def test_both_reasons_are_told_when_the_stand_in_cannot_follow_the_graph(
+    write: Write, model: Any, truth: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: object, **__: object) -> None:
+        raise NotHere("the stand-in does not know Frobnicate")
+
+    monkeypatch.setattr(tensorrt, "stand_in", unable)
+    subject = write(model, "jetson-tensorrt-fp32")
+    found = measure.measure(subject, None, truth(subject), PLAN)
+    assert found.not_run["parity"].endswith("; the stand-in does not know Frobnicate")
+    assert found.not_run["parity"] != "the stand-in does not know Frobnicate"
+    assert verdicts(found).outcome == "not-run"
 
 
 def test_export_that_cannot_be_loaded_fails_integrity(write: Write, truth: Any) -> None:

@@ -76,6 +76,11 @@ def test_pooling_equals_pytorch_when_converted(check, layer, kind):
     [
         (nn.ReLU(), "relu"),
         (nn.ReLU6(), "clip"),
+        (Call(functional.relu6), "relu6"),
+        (Call(lambda x: (x.abs() + 0.5).log()), "log"),
+        (Call(torch.erf), "erf"),
+        (Call(lambda x: x.sin() + x.cos() + x.sign()), "cos"),
+        (Call(lambda x: (4 * x).floor() + (3 * x).ceil() * (5 * x).round()), "round"),
         (nn.Hardtanh(-1.5, 2.0), "clip"),
         (nn.LeakyReLU(0.1), "leaky_relu"),
         (_prelu(), "prelu"),
