@@ -5,19 +5,8 @@ import pytest
 import torch
 
 from edgepress.errors import UserError
-from edgepress.runtimes import bare
 
 FP32, INT8 = "x86_64-litert-fp32", "x86_64-litert-int8"
-
-
-def test_logits_equal_the_networks_when_the_file_is_float(
-    small_export, load_session, small_network, images
-):
-    session = load_session(*small_export(FP32, method="tflite"))
-    expected = small_network(torch.from_numpy(images)).detach().numpy()
-    answers = np.concatenate([session.run(image[None]) for image in images])
-    assert answers.dtype == np.float32
-    np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
 def test_border_is_converted_when_the_file_is_int8(
@@ -40,14 +29,6 @@ def test_values_saturate_when_they_lie_outside_the_calibrated_range(
     np.testing.assert_array_equal(
         session.run(np.full_like(images[:1], 1e3)), session.run(np.full_like(images[:1], 1e6))
     )
-
-
-def test_answer_is_unchanged_when_another_image_follows(small_export, load_session, images):
-    session = load_session(*small_export(FP32, method="tflite"))
-    first = session.run(images[:1])
-    kept = first.copy()
-    session.run(images[1:2])
-    np.testing.assert_array_equal(first, kept)
 
 
 def test_load_refuses_when_the_file_is_missing(small_export, load_session, tmp_path):
@@ -82,15 +63,3 @@ def test_run_refuses_when_the_batch_is_float64(small_export, load_session, image
     session = load_session(*small_export(FP32, method="tflite"))
     with pytest.raises(UserError, match="got float64"):
         session.run(images[:1].astype(np.float64))
-
-
-def test_bare_file_runs_as_the_session_does_when_opened_alone(small_export, load_session, images):
-    folder, exported = small_export(FP32, method="tflite")
-    alone = bare.load(folder / exported.part.entry, 1, {})
-    (slot,) = alone.inputs
-    (port,) = exported.part.inputs
-    assert (slot.name, slot.shape, slot.dtype) == (port.stored, port.stored_shape, np.float32)
-    stored = images[:1].transpose([port.tensor.layout.index(axis) for axis in port.layout])
-    found = np.asarray(alone.run([np.ascontiguousarray(stored)])[0])
-    np.testing.assert_array_equal(found, load_session(folder, exported).run(images[:1]))
-    alone.close()

@@ -2,26 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from edgepress.errors import UserError
 from edgepress.params import validate
-from edgepress.runtimes import bare
 from edgepress.runtimes.onnx_session import OnnxSession
 from edgepress.runtimes.onnxruntime import Params
 
 FP32, INT8 = "x86_64-onnxruntime-fp32", "x86_64-onnxruntime-int8"
 OPTIONS = {"method": "onnx", "opset": 18}
-
-
-def test_logits_equal_the_networks_when_the_file_is_float(
-    small_export, load_session, small_network, images
-):
-    session = load_session(*small_export(FP32, **OPTIONS))
-    expected = small_network(torch.from_numpy(images)).detach().numpy()
-    answers = np.concatenate([session.run(image[None]) for image in images])
-    assert answers.dtype == np.float32
-    np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
 def test_int8_answer_is_that_of_the_graph_as_written_and_not_the_float_one(
@@ -72,12 +60,3 @@ def test_run_refuses_when_the_batch_has_another_shape(small_export, load_session
 def test_params_refuse_when_there_are_no_threads():
     with pytest.raises(UserError, match="runtime.threads: Input should be greater than 0"):
         validate(Params, {"method": "onnxruntime", "threads": 0}, "params.yaml", "runtime")
-
-
-def test_bare_file_runs_as_the_session_does_when_opened_alone(small_export, load_session, images):
-    folder, exported = small_export(INT8, **OPTIONS)
-    alone = bare.load(folder / exported.part.entry, 1, {})
-    expected = load_session(folder, exported).run(images[:1])
-    assert [(slot.name, slot.shape) for slot in alone.inputs] == [("image", (1, 3, 8, 10))]
-    np.testing.assert_array_equal(alone.run([images[:1]])[0], expected)
-    alone.close()
