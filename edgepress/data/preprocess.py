@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgepress.data.draft import drafted
-from edgepress.data.picture import open_picture
+from edgepress.data.picture import MAX_PIXELS, UnusableError, open_picture
 from edgepress.data.placement import LETTERBOX, placement
 from edgepress.data.resizing import resized
 from edgepress.data.window import Window
@@ -37,6 +37,11 @@ def decoded(
 def fitted(image: Image.Image, spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Return an upright picture of 8 bits, or a part of one, as uint8 [H, W, C] of the spec."""
     place = placement(image.size, spec)
+    if place.width * place.height > MAX_PIXELS:  # a crop's other side has no bound of its own
+        raise UnusableError(
+            f"too long: {image.width} x {image.height} would be resized to {place.width} x "
+            f"{place.height} before it is cropped; set fit: letterbox, or stretch"
+        )
     return _framed(resized(image, (place.width, place.height), spec), spec)
 
 

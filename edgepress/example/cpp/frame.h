@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
+#include <string>
 
 #include "resize.h"
 #include "settings.h"
@@ -22,6 +24,9 @@ inline Frame cropped(int width, int height) {
     high = std::max(high, height * wide / width);
   else
     wide = std::max(wide, width * high / height);
+  if (wide * high > (1LL << 26))  // the other side has no bound of its own
+    throw std::runtime_error("too long: it would be resized to " + std::to_string(wide) + " x " +
+                             std::to_string(high) + " before it is cropped");
   const int left = -rounded((wide - settings::width) / 2.0);
   const int top = -rounded((high - settings::height) / 2.0);
   return {width, height, int(wide), int(high), left, top};

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgepress.data.picture import UnusableError
 from edgepress.data.placement import covered, placement
 from edgepress.data.preprocess import decode, normalise
 from edgepress.errors import UserError
@@ -153,3 +154,11 @@ def test_crop_lies_in_the_picture_and_keeps_its_proportions(
     assert abs(place.width * height - place.height * width) <= max(width, height)
     again = placement((place.width, place.height), spec)
     assert replace(again, scale=place.scale) == place
+
+
+def test_crop_is_refused_when_the_picture_is_a_line() -> None:
+    spec = COLOUR.model_copy(update={"height": 224, "width": 224, "fit": Crop(crop=0.875)})
+    line = png(Image.new("RGB", (9000, 3)))
+    with pytest.raises(UnusableError, match=r"too long: 9000 x 3 .* to 768000 x 256 before it is"):
+        decode(line, spec)
+    assert decode(line, spec.model_copy(update={"fit": "letterbox"})).shape == (224, 224, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -256,12 +257,15 @@ def test_bad_pictures_are_told_and_others_answered_when_both_are_given(
     ours = program("classification")
     photo, plain = (next(each for each in pictures if each.name == name)
                     for name in ("photo.jpg", "plain.png"))  # fmt: skip
+    line = io.BytesIO()
+    Image.new("RGB", (60000, 1)).save(line, "png")
     bad = {
         "torn.jpg": (photo.read_bytes()[:9000], "corrupt: "),
         "torn.png": (plain.read_bytes()[:9000], "corrupt: "),
         "words.png": (b"no picture", "not an image: neither JPEG nor PNG"),
         "empty.jpg": (b"", "not an image: neither JPEG nor PNG"),
         "head.jpg": (b"\xff\xd8\xff\xe0", "corrupt: "),
+        "line.png": (line.getvalue(), "too long: it would be resized to "),
         "turn.jpg": (photo.read_bytes()[:2] + b"\xff\xe1\0\x12Exif\0\0II*\0\xff\xff\xff\xff\0\0"
                      + photo.read_bytes()[2:], None),
     }  # fmt: skip
