@@ -8,6 +8,7 @@ half and after three quarters. Ours moves pictures by up to four pixels, as the 
 script has no such shift and crops 0.7 to 1 of the area instead. Judged on the 10,000 test pictures
 by the last weights, one thread each.
 
+Epochs are a multiple of four, so that both fall between two.
 Run: python benchmarks/resnet20.py DATA ours [--epochs 164] or ... DATA timm --timm FOLDER
 DATA has train.parquet and test.parquet (image: bytes, label); FOLDER has timm's train.py.
 """
@@ -80,7 +81,8 @@ def timm(data: Path, epochs: int, seed: int, precision: str, source: Path) -> fl
         told += ["--img-size", "32", "--mean", *map(str, MEAN), "--std", *map(str, STD)]
         told += ["--crop-pct", "1.0", "--opt", "momentum", "--momentum", "0.9", "--lr", "0.1"]
         told += ["--weight-decay", "0.0001", "--sched", "multistep", "--decay-rate", "0.1"]
-        told += ["--decay-milestones", str(epochs // 2), str(epochs * 3 // 4)]
+        # timm looks an epoch ahead: milestone 5 is the fall before the fifth epoch.
+        told += ["--decay-milestones", str(epochs // 2 + 1), str(epochs * 3 // 4 + 1)]
         told += ["--epochs", str(epochs), "--warmup-epochs", "0", "--cooldown-epochs", "0"]
         told += ["--scale", "0.7", "1.0", "--ratio", "1", "1", "--color-jitter", "0"]
         told += ["--batch-size", "128", "--workers", "1", "--seed", str(seed)]
