@@ -52,7 +52,7 @@ def examples(path: Path) -> Examples:
     """Decode all pictures of a Parquet file."""
     table = pq.read_table(path)
     pixels = [decode(row["bytes"], SPEC) for row in table["image"].to_pylist()]
-    return Examples(np.stack(pixels), {"label": table["label"].to_numpy()}, SPEC, path.name)
+    return Examples(np.stack(pixels), {"label": table["label"].to_numpy()}, SPEC)
 
 
 def ours(data: Path, epochs: int, seed: int, precision: str) -> float:

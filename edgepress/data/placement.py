@@ -55,6 +55,7 @@ def placement(size: tuple[int, int], spec: InputSpec) -> Placement:
 
 def covered(spec: InputSpec) -> tuple[int, int]:
     """Return the width and height that a picture covers whose middle is the input."""
+    # By its field alone: an example's settings have no classes of records.
     share: float = getattr(spec.fit, "crop", 1.0)
     return math.floor(spec.width / share), math.floor(spec.height / share)
 

@@ -109,14 +109,13 @@ def _examine(
     if held.status == "failed":
         raise BrokenError(held.reason)
     foreign = held.reason if held.status == "not-here" else _foreign(subject)
+    reasons = [foreign or held.reason]
     try:
         session = _open(subject, held, threads)
     except NotHere as absence:
-        reasons = dict.fromkeys([foreign or held.reason, absence.reason])
-        parts.refuse("; ".join(reasons), *_PARTS)
-        return
+        session, reasons = None, [*reasons, absence.reason]
     if session is None:
-        parts.refuse(foreign or held.reason, *_PARTS)
+        parts.refuse("; ".join(dict.fromkeys(reasons)), *_PARTS)
         return
     with closing(session):
         sample = _answer(parts, subject, session, truth, plan)

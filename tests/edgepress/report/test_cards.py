@@ -59,9 +59,9 @@ def test_card_tells_a_device_how_to_prepare_and_read_when_the_task_has_parameter
     assert "whole JPEGs decoded" not in card(finished, chosen)
     assert "Answers are read by" not in card(finished, chosen)
     assert chosen.exported is not None
-    cut = {"input": chosen.exported.input.model_copy(update={"fit": Crop(crop=0.5)})}
+    cut = {"input": chosen.exported.input.model_copy(update={"fit": Crop(crop=0.5), "width": 24})}
     text = card(finished, replace(chosen, exported=chosen.exported.model_copy(update=cut)))
-    assert "the shorter side to 32 pixels, the middle taken" in text
+    assert "until it covers 32 x 48 pixels, the middle taken" in text
     boxed = chosen.exported.model_copy(
         update={
             "task": {"method": "detection", "overlap": 0.6, "tiles": {"overlap": 0.2}},
