@@ -52,7 +52,7 @@ def write_cpp(exported: Exported, task: Task, environment: Environment, out: Pat
         outputs=exported.part.outputs,
         around=LETTERBOX,
         covers=covered(exported.input),
-        threshold=getattr(task.params, "threshold", None),
+        params=task.params,
         text=_literal,
     )
     (out / _SETTINGS).write_text(text, encoding="utf-8")

@@ -13,6 +13,10 @@ struct Frame {
   int picture_width, picture_height;
   int width, height;  // of the resized picture
   int left, top;      // its corner in the input, below 0 where the input is its middle
+
+  // A place of the input in the picture's own pixels.
+  double across(double x) const { return (x - left) / (double(width) / picture_width); }
+  double down(double y) const { return (y - top) / (double(height) / picture_height); }
 };
 
 // nearbyint takes halves to the even number, as Python's round does.

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -24,7 +23,7 @@ from edgepress.data.preprocess import decode, normalise
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
 from tests import learnt, shapes
-from tests.exported import export_as
+from tests.random_exports import CASES, exported
 
 ROOT = Path(__file__).parents[3]
 PLACES = (ROOT / "build/onnxruntime/include", Path("/usr/include/onnxruntime"),
@@ -35,59 +34,7 @@ MISSING += [] if HEADERS else ["onnxruntime_cxx_api.h (infra/headers.sh build/on
 MISSING += [each for each in ("jpeglib.h", "png.h") if not Path("/usr/include", each).is_file()]
 built_here = pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)}")
 
-CLASSES = ("cat", 'a "b\\"??/', "größe\t")
-COLOURS: dict[str, Any] = {"channels": 3, "mean": (0.5, 0.4, 0.3), "std": (0.25, 0.2, 0.3)}
-GREY: dict[str, Any] = {"channels": 1, "mean": (0.45,), "std": (0.25,)}
-MULTILABEL = {"method": "multilabel", "labels": "classes", "threshold": 0.5}
-
-
-class Case(NamedTuple):
-    entry: dict[str, Any]
-    spec: InputSpec
-
-
-CASES = {
-    "classification": Case(
-        {"method": "classification"},
-        InputSpec(height=56, width=72, resize="bilinear", fit={"crop": 0.875}, **COLOURS),
-    ),
-    "multilabel": Case(
-        {**MULTILABEL, "focus_positive": 0, "focus_negative": 0, "margin": 0},
-        InputSpec(height=40, width=33, resize="bicubic", fit="letterbox", **GREY),
-    ),
-    "segmentation": Case(
-        {"method": "segmentation", "ignore_index": None, "argmax": False},
-        InputSpec(height=64, width=48, resize="nearest", fit="letterbox", **COLOURS),
-    ),
-    "argmax": Case(
-        {"method": "segmentation", "ignore_index": None, "argmax": True},
-        InputSpec(height=31, width=60, resize="bicubic", **GREY),
-    ),
-}
-
-
-def exported(case: Case, folder: Path) -> Path:
-    """Write a network of random weights: a convolution, averaged where the task has one answer."""
-    rng, spec = np.random.default_rng(3), case.spec
-    task = Task.open(case.entry, CLASSES, "test")
-    weights = rng.normal(0, 2, (len(CLASSES), spec.channels, 3, 3)).astype(np.float32)
-    nodes = [helper.make_node("Conv", ["image", "w"], ["maps"], pads=[1] * 4)]
-    if case.entry.get("argmax"):
-        nodes.append(helper.make_node("ArgMax", ["maps"], ["most"], axis=1, keepdims=0))
-        nodes.append(helper.make_node("Cast", ["most"], ["mask"], to=TensorProto.INT32))
-    elif task.name == "segmentation":
-        nodes.append(helper.make_node("Identity", ["maps"], ["logits"]))
-    else:
-        nodes.append(helper.make_node("GlobalAveragePool", ["maps"], ["means"]))
-        nodes.append(helper.make_node("Flatten", ["means"], ["logits"]))
-    kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
-    values = [
-        [helper.make_tensor_value_info(each.name, kinds[each.dtype], each.shape) for each in side]
-        for side in (spec.tensors, task.answers.outputs(spec))
-    ]
-    graph = helper.make_graph(nodes, "random", *values, [numpy_helper.from_array(weights, "w")])
-    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
-    return export_as(model, folder, learnt.KEY, (task, spec)).folder
+TILES = {"overlap": 0.2, "whole": True}
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +95,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Program
     def build(name: str) -> Program:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            if name == "detection":
-                export = learnt.detector(folder / "export").folder
-                spec = shapes.SPEC
+            if name == "tiles":
+                task = Task.open({**shapes.TASK.entry, "tiles": TILES}, shapes.TASK.classes, "test")
+                export, spec = learnt.detector(folder / "export", task).folder, shapes.SPEC
             else:
                 export, spec = exported(CASES[name], folder / "export"), CASES[name].spec
             assert cli.main(["example", str(export), str(folder / "example")]) == 0
@@ -196,13 +143,16 @@ def pythons(folder: Path, images: list[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def without_rounding(found: Any) -> Any:
-    """Return an answer whose numbers compare as equal within 1e-6."""
+def without_rounding(found: Any, within: float = 1e-6) -> Any:
+    """Return an answer whose numbers compare as equal within rounding; of boxes, in pixels."""
     if isinstance(found, dict):
-        return {key: without_rounding(each) for key, each in found.items()}
+        return {
+            key: without_rounding(each, 1e-4 if key == "box" else within)
+            for key, each in found.items()
+        }
     if isinstance(found, list):
-        return [without_rounding(each) for each in found]
-    return pytest.approx(found, abs=1e-6) if isinstance(found, float) else found
+        return [without_rounding(each, within) for each in found]
+    return pytest.approx(found, abs=within) if isinstance(found, float) else found
 
 
 @built_here
@@ -224,15 +174,16 @@ def test_answers_and_inputs_are_pythons_when_built_as_the_readme_says(
 
 
 def _words(answer: dict[str, Any]) -> str:
-    segments = [each["class"] for each in answer.get("segments", ())]
-    return str((answer.get("class"), answer.get("classes"), segments))
+    several = [each["class"] for key in ("segments", "objects") for each in answer.get(key, ())]
+    points = [(each["sure"], round(each["x"])) for each in answer.get("points", {}).values()]
+    return str((answer.get("class"), answer.get("classes"), several, points))
 
 
 @built_here
 def test_outputs_are_written_as_they_are_when_the_task_is_not_decoded(
     program: Callable[[str], Program], pictures: list[Path], tmp_path: Path
 ) -> None:
-    ours = program("detection")
+    ours = program("tiles")
     code, found = ours.answers(pictures[:2], tmp_path)
     assert code == 0
     assert [sorted(each) for each in found] == [["height", "image", "raw", "width"]] * 2
