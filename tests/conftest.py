@@ -79,6 +79,15 @@ def _settled() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def checkpoints_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have training save after every step, whatever that costs."""
+    from edgepress.training import loop
+
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Under `--dist loadfile`, hand out units instead of files."""

@@ -29,7 +29,7 @@ from edgepress.methods import resolve
 from edgepress.progress import silent
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
-from edgepress.training import loop, streamed, windows
+from edgepress.training import streamed, windows
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Dataset, Examples
 from edgepress.training.loop import Job
@@ -295,12 +295,11 @@ def test_picture_that_is_gone_is_named_when_its_batch_is_due(
         list(data.batches([np.arange(3), np.arange(3, 9)]))
 
 
+@pytest.mark.usefixtures("checkpoints_each_step")
 def test_run_goes_on_to_the_same_weights_when_a_picture_that_went_mid_epoch_is_back(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = wanted("classification")
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     monkeypatch.setattr(streamed, "AHEAD", 1)  # else all forty are read before the first step
     monkeypatch.setenv(THREADS, "1")
     data = opened(asked, "none", monkeypatch)

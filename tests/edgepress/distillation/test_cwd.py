@@ -17,7 +17,6 @@ from edgepress.errors import UserError
 from edgepress.methods import resolve
 from edgepress.records.inputs import InputSpec
 from edgepress.tasks.task import Task
-from edgepress.training import loop
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.examples import Examples
 from edgepress.training.loop import Job
@@ -131,11 +130,8 @@ def test_weights_are_those_of_no_teacher_when_the_maps_do_not_count(
     assert _alike(taught.state_dict(), alone.state_dict())
 
 
-def test_weights_are_the_same_when_killed_and_resumed(
-    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
+@pytest.mark.usefixtures("checkpoints_each_step")
+def test_weights_are_the_same_when_killed_and_resumed(examples: Examples, tmp_path: Path) -> None:
     whole, killed, resumed = (_network(8, 2) for _ in range(3))
     expected = _distill(Job(whole, examples, examples, 0, TASK), _teacher(tmp_path))
 

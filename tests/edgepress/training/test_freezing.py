@@ -74,12 +74,11 @@ def test_what_is_frozen_costs_no_gradients(digits: Digits) -> None:
     assert all(p.requires_grad for p in made.parameters())
 
 
+@pytest.mark.usefixtures("checkpoints_each_step")
 @pytest.mark.parametrize("step", [5, 13])
 def test_weights_are_the_same_when_killed_before_and_after_the_thaw(
-    digits: Digits, tmp_path: Any, step: int, monkeypatch: pytest.MonkeyPatch
+    digits: Digits, tmp_path: Any, step: int
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     recipe = {
         **RECIPE,
         "freeze": {"until": 0.4},

@@ -74,12 +74,11 @@ def _run(job: Job, room: int, **changes: object) -> list[dict[str, float]]:
     return loop.fit(job, recipe, objective)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("checkpoints_each_step")
 def test_run_is_the_one_with_the_number_that_was_found(
     digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "refuse", lambda *_: None)
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     plain, tried = _job(digits), _job(digits)
     expected = _run(plain, 100, batch=64)
     history = _run(tried, 100, batch="auto")

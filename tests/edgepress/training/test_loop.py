@@ -169,6 +169,7 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.usefixtures("checkpoints_each_step")
 @pytest.mark.parametrize(
     ("step", "changes"),
     [
@@ -182,14 +183,8 @@ class KilledError(Exception):
     ids=str,
 )
 def test_weights_and_history_are_the_same_when_killed_and_resumed(
-    digits: Digits,
-    tmp_path: Path,
-    step: int,
-    changes: dict[str, object],
-    monkeypatch: pytest.MonkeyPatch,
+    digits: Digits, tmp_path: Path, step: int, changes: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     recipe = {**RECIPE, **changes}
     method = resolve("training", recipe, "params.yaml", "train.recipe")
     whole = Job(_network(), *digits, 0, TASK)
@@ -267,11 +262,10 @@ def test_checkpoints_are_rarer_when_one_takes_long(
     assert slow > 0
 
 
+@pytest.mark.usefixtures("checkpoints_each_step")
 def test_training_stops_at_the_step_and_keeps_the_last_good_state_when_the_loss_explodes(
-    digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Digits, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     checkpoint, method = Checkpoint(tmp_path), resolve("training", RECIPE, "x", "y")
 
     def objective(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgepress.errors import UserError
 from edgepress.methods import resolve
-from edgepress.training import answering, loop, machine, scaling
+from edgepress.training import answering, machine, scaling
 from edgepress.training.checkpoint import Checkpoint
 from edgepress.training.loop import Job
 from edgepress.training.scaling import FIRST, Scaling
@@ -66,14 +66,13 @@ def test_float16_is_refused_where_there_is_no_cuda_device(digits: Digits) -> Non
     machine.refuse("bf16", 2, torch.device("cpu"))
 
 
+@pytest.mark.usefixtures("checkpoints_each_step")
 def test_float16_learns_and_resumes_to_the_same_bytes(
     digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a processor, which is slow at it and refused otherwise."""
     monkeypatch.setattr(machine, "refuse", lambda *_: None)
     monkeypatch.setattr(scaling, "PATIENCE", 5)
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 1e9)
     whole = _train(digits, precision="fp16", epochs=6, learning_rate=0.02, augment="none")
     assert answering.scores(whole.network, digits[1], TASK)[0].value.value > 0.6
 
