@@ -18,7 +18,7 @@
 
 #include "picture.h"
 
-constexpr std::size_t kMostPixels = std::size_t(1) << 26;
+constexpr std::uint64_t kMostPixels = std::uint64_t(1) << 26;  // 64 bits: the product is of any two sides
 
 // Both libraries end a call they cannot go on with by a jump back to where it was guarded.
 struct Failure {
@@ -32,7 +32,7 @@ void guarded(Failure& failure, Step step) {
   step();
 }
 
-inline void expect_size(std::size_t width, std::size_t height) {
+inline void expect_size(std::uint64_t width, std::uint64_t height) {
   if (width * height > kMostPixels)
     throw std::runtime_error("too large: " + std::to_string(width) + " x " + std::to_string(height) +
                              " is more than " + std::to_string(kMostPixels) + " pixels");
@@ -50,7 +50,7 @@ inline int orientation(const std::uint8_t* exif, std::size_t size) {
     return value;
   };
   const std::size_t start = number(4, 4);
-  if (start + 2 > size) return 1;
+  if (start > size - 2) return 1;
   std::size_t entry = start + 2;
   for (std::size_t left = number(start, 2); left > 0 && entry + 12 <= size; --left, entry += 12) {
     const std::size_t kind = number(entry + 2, 2);
