@@ -1,4 +1,4 @@
-"""LibreYOLO's smallest YOLOX, trained from scratch as its users would; run by benchmarks/detection.py.
+"""LibreYOLO's smallest YOLOX, trained from scratch as its users would; run by detection.py.
 
 Runs in an environment of its own (pip install libreyolo) and knows nothing of this project.
 Usage: python libreyolo_yolox.py DATA_YAML TEST_JSON OUT SECONDS SEED SIDE

@@ -1,4 +1,4 @@
-"""torchvision's SSDLite320, trained from scratch as its users would; run by benchmarks/detection.py.
+"""torchvision's SSDLite320, trained from scratch as its users would; run by detection.py.
 
 Runs in an environment of its own (pip install torchvision) and knows nothing of this project. The
 recipe is that of torchvision's references for this network, less the zooming out and cropping:
