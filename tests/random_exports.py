@@ -84,6 +84,9 @@ CASES = {
     "heatmap": Case(
         {**KEYPOINTS, "form": "heatmap"}, InputSpec(fit="letterbox", **SMALL, **COLOURS)
     ),
+    "boxed": Case(
+        {**KEYPOINTS, "form": "heatmap", "inside": {"margin": 0.25}}, InputSpec(**SMALL, **COLOURS)
+    ),
     "simcc": Case({**KEYPOINTS, "form": "simcc", "stride": 0.5}, InputSpec(**SMALL, **GREY)),
 }
 

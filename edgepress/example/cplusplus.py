@@ -20,12 +20,10 @@ _ANSWERS = "answers"
 _UNDECODED = "undecoded"
 
 
-def why_not(exported: Exported, task: Task) -> str | None:
+def why_not(exported: Exported) -> str | None:
     """Say why an export has no program in C++; None where it has one."""
     if exported.target.runtime != "onnxruntime":
         return f"{exported.target.runtime} has none; targets of onnxruntime have"
-    if task.inside is not None:
-        return "this model is asked about objects in boxes, which the C++ program does not cut out"
     part = exported.part
     if any(port.layout != port.tensor.layout for port in (*part.inputs, *part.outputs)):
         return "the file's order of axes is not the network's"
@@ -52,6 +50,7 @@ def write_cpp(exported: Exported, task: Task, environment: Environment, out: Pat
         outputs=exported.part.outputs,
         around=LETTERBOX,
         covers=covered(exported.input),
+        inside=task.inside is not None,
         params=task.params,
         text=_literal,
     )

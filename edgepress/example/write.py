@@ -78,7 +78,7 @@ def _fill(out: Path, folder: Path, exported: Exported, task: Task) -> None:
     )  # fmt: skip
     package = PACKAGES[exported.target.runtime]
     version = versions([package])[package]
-    no_cpp = cplusplus.why_not(exported, task)
+    no_cpp = cplusplus.why_not(exported)
     for name, template in _TEMPLATES.items():
         text = environment.get_template(template).render(
             exported=exported,

@@ -13,10 +13,11 @@ struct Frame {
   int picture_width, picture_height;
   int width, height;  // of the resized picture
   int left, top;      // its corner in the input, below 0 where the input is its middle
+  int corner_x = 0, corner_y = 0;  // of the picture, where it is a part of another
 
-  // A place of the input in the picture's own pixels.
-  double across(double x) const { return (x - left) / (double(width) / picture_width); }
-  double down(double y) const { return (y - top) / (double(height) / picture_height); }
+  // A place of the input in the picture's own pixels, or those of the one that it is a part of.
+  double across(double x) const { return (x - left) / (double(width) / picture_width) + corner_x; }
+  double down(double y) const { return (y - top) / (double(height) / picture_height) + corner_y; }
 };
 
 // nearbyint takes halves to the even number, as Python's round does.

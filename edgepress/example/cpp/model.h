@@ -3,6 +3,7 @@
 
 #include <array>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ struct Numbers {
 };
 
 using Outputs = std::map<std::string, Numbers>;
+
+struct NoAnswer : std::runtime_error {
+  NoAnswer() : std::runtime_error("no answer: an output is not finite") {}
+};
 
 // Levels of 8 bits [H, W, C] as the network takes them, [1, C, H, W].
 inline Numbers normalised(const Picture& picture) {

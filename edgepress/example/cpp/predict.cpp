@@ -2,6 +2,7 @@
 //
 // --threads N lets a run use N threads; --raw DIR writes what the model was given and gave for the
 // first picture as DIR/0.image.npy and DIR/0.<output>.npy, for the second as DIR/1..., in a folder that is there.
+// A model of objects inside boxes is asked about each `--box L,T,R,B`; what it gives of them is DIR/0.0..., DIR/0.1...
 
 #include <fstream>
 #include <iostream>
@@ -15,12 +16,16 @@
 #include "frame.h"
 #include "json.h"
 #include "model.h"
+#include "windows.h"
 
-constexpr char kUsage[] = "usage: predict [--threads N] [--raw DIR] MODEL IMAGE...";
+constexpr bool kInside = settings::margin >= 0;
+constexpr const char* kUsage = kInside ? "usage: predict [--threads N] [--raw DIR] --box L,T,R,B [--box ...] MODEL IMAGE..."
+                                       : "usage: predict [--threads N] [--raw DIR] MODEL IMAGE...";
 
 struct Arguments {
   int threads = 1;
   std::string raw;
+  std::vector<Sides> boxes;
   std::string model;
   std::vector<std::string> images;
 };
@@ -45,6 +50,8 @@ static Arguments parsed(int count, char** words) {
       found.threads = counted(word, words[++i]);
     } else if (word == "--raw" && i + 1 < count) {
       found.raw = words[++i];
+    } else if (kInside && word == "--box" && i + 1 < count) {
+      found.boxes.push_back(sides(words[++i]));
     } else if (word.rfind("--", 0) == 0) {
       throw std::invalid_argument(word);
     } else if (found.model.empty()) {
@@ -54,6 +61,7 @@ static Arguments parsed(int count, char** words) {
     }
   }
   if (found.images.empty()) throw std::invalid_argument("no image");
+  if (kInside && found.boxes.empty()) throw std::invalid_argument("no box; --box L,T,R,B for each object");
   if (!kDecodes && found.raw.empty())
     throw std::invalid_argument("outputs of this task are not decoded here; --raw DIR writes them");
   return found;
@@ -80,16 +88,39 @@ static void write(const std::string& path, const Numbers& numbers) {
   if (!file) throw std::runtime_error(path + ": cannot be written");
 }
 
-static std::string answer(Model& model, const std::string& path, const std::string& raw) {
-  const Picture picture = decoded(contents(path));
-  const Frame frame = framed(picture.width, picture.height);
+// What the model says of a picture, or of a part of one.
+static std::string asked(Model& model, const Picture& picture, const Frame& frame, const std::string& raw) {
   Numbers input = normalised(fitted(picture, frame));
   const Outputs outputs = model.run(input);
   if (!raw.empty()) {
     write(raw + ".image.npy", input);
     for (const auto& [name, numbers] : outputs) write(raw + "." + name + ".npy", numbers);
   }
-  const std::string said = told(outputs, frame);
+  return told(outputs, frame);
+}
+
+static std::string in_boxes(Model& model, const Picture& picture, const std::vector<Sides>& boxes,
+                            const std::string& raw) {
+  std::string objects;
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    const Window window = around(boxes[i], picture);
+    const Picture part = cut(picture, window);
+    Frame frame = framed(part.width, part.height);
+    frame.corner_x = window.left, frame.corner_y = window.top;
+    std::string said = "\"error\": \"no answer\"";
+    try {
+      said = asked(model, part, frame, raw.empty() ? "" : raw + "." + std::to_string(i));
+    } catch (const NoAnswer&) {  // of this object; the others may have one
+    }
+    objects += (objects.empty() ? "" : ", ") + std::string("{\"box\": [") + told(boxes[i]) + "], " + said + "}";
+  }
+  return "\"objects\": [" + objects + "]";
+}
+
+static std::string answer(Model& model, const std::string& path, const Arguments& arguments, const std::string& raw) {
+  const Picture picture = decoded(contents(path));
+  const std::string said = kInside ? in_boxes(model, picture, arguments.boxes, raw)
+                                   : asked(model, picture, framed(picture.width, picture.height), raw);
   return "\"width\": " + std::to_string(picture.width) + ", \"height\": " + std::to_string(picture.height) +
          (said.empty() ? "" : ", ") + said + (raw.empty() ? "" : ", \"raw\": " + quoted(raw));
 }
@@ -101,7 +132,7 @@ static int run(const Arguments& arguments) {
     const std::string raw = arguments.raw.empty() ? "" : arguments.raw + "/" + std::to_string(index++);
     std::string found;
     try {
-      found = answer(model, path, raw);
+      found = answer(model, path, arguments, raw);
     } catch (const std::exception& error) {
       found = "\"error\": " + quoted(error.what());
       ++bad;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
 #include <string>
 
 #include "frame.h"
@@ -15,7 +14,7 @@ constexpr bool kDecodes = true;
 inline std::string told(const Outputs& outputs, const Frame&) {
   const std::vector<float>& logits = outputs.at("logits").values;
   for (const float each : logits)
-    if (!std::isfinite(each)) throw std::runtime_error("no answer: an output is not finite");
+    if (!std::isfinite(each)) throw NoAnswer();
   const auto highest = std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float each : logits) sum += std::exp(double(each) - *highest);

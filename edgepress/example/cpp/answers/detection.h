@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -169,13 +168,13 @@ inline Boxes given(const Outputs& outputs) {
   for (std::size_t i = 0; i < outputs.at("category").values.size(); ++i) {
     const float category = outputs.at("category").values[i];
     if (category < -1 || category >= settings::classes.size())
-      throw std::runtime_error("no answer: an output is not finite");
+      throw NoAnswer();
     if (category < 0) continue;
     const float* box = &boxes[i * 4];
     found.push_back({box[0], box[1], box[2], box[3], outputs.at("scores").values[i], int(category)});
   }
   if (outputs.count("count") && outputs.at("count").values.at(0) != found.size())
-    throw std::runtime_error("no answer: an output is not finite");
+    throw NoAnswer();
   std::stable_sort(found.begin(), found.end(), by_score);
   return found;
 }
@@ -183,7 +182,7 @@ inline Boxes given(const Outputs& outputs) {
 inline std::string told(const Outputs& outputs, const Frame& frame) {
   for (const auto& [name, numbers] : outputs)
     for (const float each : numbers.values)
-      if (!std::isfinite(each)) throw std::runtime_error("no answer: an output is not finite");
+      if (!std::isfinite(each)) throw NoAnswer();
   std::string objects;
   for (const Box& box : outputs.count("category") ? given(outputs) : kept(candidates(outputs))) {
     const auto side = [](double place, int limit) { return number(std::clamp(place, 0.0, double(limit))); };

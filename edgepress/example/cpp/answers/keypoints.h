@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,7 +84,7 @@ inline Point found(const Outputs& outputs, std::size_t index) {
 inline std::string told(const Outputs& outputs, const Frame& frame) {
   for (const auto& [name, numbers] : outputs)
     for (const float each : numbers.values)
-      if (!std::isfinite(each)) throw std::runtime_error("no answer: an output is not finite");
+      if (!std::isfinite(each)) throw NoAnswer();
   std::string points;
   for (std::size_t i = 0; i < settings::points.size(); ++i) {
     const Point point = found(outputs, i);

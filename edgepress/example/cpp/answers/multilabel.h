@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <stdexcept>
 #include <string>
 
 #include "frame.h"
@@ -15,7 +14,7 @@ inline std::string told(const Outputs& outputs, const Frame&) {
   const std::vector<float>& logits = outputs.at("logits").values;
   std::string given, scores;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isfinite(logits[i])) throw std::runtime_error("no answer: an output is not finite");
+    if (!std::isfinite(logits[i])) throw NoAnswer();
     const float score = float(1 / (1 + std::exp(-double(logits[i]))));
     const std::string name = quoted(settings::classes[i]);
     if (score >= settings::threshold) given += (given.empty() ? "" : ", ") + name;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
-#include <stdexcept>
 #include <string>
 
 #include "frame.h"
@@ -66,7 +65,7 @@ inline std::string told(const Outputs& outputs, const Frame& frame) {
       const int column = place(x, frame.picture_width, frame.width, frame.left, settings::width);
       const int row = place(y, frame.picture_height, frame.height, frame.top, settings::height);
       const int here = classes[std::size_t(row) * settings::width + column];
-      if (here == kNone) throw std::runtime_error("no answer: an output is not finite");
+      if (here == kNone) throw NoAnswer();
       if (here == last) continue;
       if (last != kNone) runs[last].turn(pixel);
       runs[here].turn(pixel);
