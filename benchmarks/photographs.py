@@ -165,12 +165,12 @@ def _spec(run: Run) -> InputSpec:
 
 
 def _examples(run: Run, split: str) -> Examples:
-    pixels, labels = [], []
+    pixels, labels, spec = [], [], _spec(run)
     for index, name in enumerate(run.classes):
         for path in sorted((run.data / split / name).iterdir()):
-            pixels.append(decode(path.read_bytes(), _spec(run)))
+            pixels.append(decode(path.read_bytes(), spec))
             labels.append(index)
-    return Examples(np.stack(pixels), {"label": np.array(labels, np.int64)}, _spec(run))
+    return Examples(np.stack(pixels), {"label": np.array(labels, np.int64)}, spec)
 
 
 def _cpu_s() -> float:
