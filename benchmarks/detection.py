@@ -33,8 +33,6 @@ from edgepress.records.inputs import InputSpec
 from edgepress.training.answering import answers
 
 RIVALS = Path(__file__).parent / "rivals"
-
-
 CELLS = Setting(
     {
         "method": "detection",

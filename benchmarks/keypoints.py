@@ -26,8 +26,6 @@ from edgepress.training.answering import answers
 from edgepress.training.examples import Examples
 
 POINTS = ["snout", "leftear", "rightear", "tailbase"]
-
-
 MOUSE = Setting(
     {
         "method": "keypoints",

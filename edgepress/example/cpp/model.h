@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -22,6 +23,12 @@ using Outputs = std::map<std::string, Numbers>;
 struct NoAnswer : std::runtime_error {
   NoAnswer() : std::runtime_error("no answer: an output is not finite") {}
 };
+
+inline void expect_finite(const Outputs& outputs) {
+  for (const auto& [name, numbers] : outputs)
+    for (const float each : numbers.values)
+      if (!std::isfinite(each)) throw NoAnswer();
+}
 
 // Levels of 8 bits [H, W, C] as the network takes them, [1, C, H, W].
 inline Numbers normalised(const Picture& picture) {

@@ -49,10 +49,11 @@ inline void of_distances(const Outputs& outputs, int stride, Boxes& to) {
   constexpr float kLargest = 8;
   const Level level(outputs, stride);
   const int size = level.places();
+  const double least = least_logit();
   for (int c = 0; c < int(settings::classes.size()); ++c)
     for (int i = 0; i < size; ++i) {
       const float logit = level.scores[c * size + i];
-      if (!(logit > least_logit())) continue;
+      if (!(logit > least)) continue;
       const float x = (i % level.columns + 0.5f) * stride, y = (i / level.columns + 0.5f) * stride;
       const auto far = [&](int side) { return std::exp(std::min(level.boxes[side * size + i], kLargest)) * stride; };
       to.push_back({x - far(0), y - far(1), x + far(2), y + far(3), sigmoid(logit), c});
@@ -64,8 +65,9 @@ inline void of_queries(const Outputs& outputs, Boxes& to) {
   const std::vector<float>& boxes = outputs.at("boxes_queries").values;
   const std::vector<float>& scores = outputs.at("scores_queries").values;
   const std::size_t known = settings::classes.size();
+  const double least = least_logit();
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (!(scores[i] > least_logit())) continue;
+    if (!(scores[i] > least)) continue;
     const float* box = &boxes[i / known * 4];
     const float across = box[2] / 2, down = box[3] / 2;
     to.push_back({(box[0] - across) * settings::width, (box[1] - down) * settings::height,
@@ -180,9 +182,7 @@ inline Boxes given(const Outputs& outputs) {
 }
 
 inline std::string told(const Outputs& outputs, const Frame& frame) {
-  for (const auto& [name, numbers] : outputs)
-    for (const float each : numbers.values)
-      if (!std::isfinite(each)) throw NoAnswer();
+  expect_finite(outputs);
   std::string objects;
   for (const Box& box : outputs.count("category") ? given(outputs) : kept(candidates(outputs))) {
     const auto side = [](double place, int limit) { return number(std::clamp(place, 0.0, double(limit))); };

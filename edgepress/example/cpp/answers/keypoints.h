@@ -82,9 +82,7 @@ inline Point found(const Outputs& outputs, std::size_t index) {
 }
 
 inline std::string told(const Outputs& outputs, const Frame& frame) {
-  for (const auto& [name, numbers] : outputs)
-    for (const float each : numbers.values)
-      if (!std::isfinite(each)) throw NoAnswer();
+  expect_finite(outputs);
   std::string points;
   for (std::size_t i = 0; i < settings::points.size(); ++i) {
     const Point point = found(outputs, i);

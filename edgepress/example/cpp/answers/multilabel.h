@@ -11,10 +11,10 @@
 constexpr bool kDecodes = true;
 
 inline std::string told(const Outputs& outputs, const Frame&) {
+  expect_finite(outputs);
   const std::vector<float>& logits = outputs.at("logits").values;
   std::string given, scores;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isfinite(logits[i])) throw NoAnswer();
     const float score = float(1 / (1 + std::exp(-double(logits[i]))));
     const std::string name = quoted(settings::classes[i]);
     if (score >= settings::threshold) given += (given.empty() ? "" : ", ") + name;
