@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -279,6 +281,27 @@ def test_objects_in_boxes_are_answered_as_python_does_when_some_lie_beyond_the_p
     for each in found:
         del each["raw"]
     assert found == without_rounding(pythons(ours.folder, [*boxes, *pictures]))
+
+
+@built_here
+@pytest.mark.parametrize("name", ["classification", "multilabel", "distances", "heatmap", "boxed"])
+def test_there_is_no_answer_when_an_output_is_not_finite(
+    name: str, program: Callable[[str], Program], pictures: list[Path], tmp_path: Path
+) -> None:
+    ours = program(name)
+    model = onnx.load(ours.folder / "model.onnx")
+    for each in model.graph.initializer:
+        if each.data_type == onnx.TensorProto.FLOAT:
+            nothing = np.full_like(numpy_helper.to_array(each), np.nan)
+            each.CopyFrom(numpy_helper.from_array(nothing, each.name))
+    onnx.save(model, tmp_path / "model.onnx")
+    box = ["--box", BOXES[0]] if name == "boxed" else []
+    done = ours.run(*box, tmp_path / "model.onnx", pictures[0])
+    (found,) = [json.loads(line) for line in done.stdout.splitlines()]
+    if name == "boxed":
+        assert [each["error"] for each in found["objects"]] == ["no answer"]
+    else:
+        assert (done.returncode, found["error"]) == (2, "no answer: an output is not finite")
 
 
 @built_here
